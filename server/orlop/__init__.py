@@ -1,0 +1,3 @@
+"""Orlop: containers without a daemon."""
+
+__version__ = "0.1.0"

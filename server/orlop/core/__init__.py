@@ -1,0 +1,1 @@
+"""The vocabulary every layer shares; does no I/O and reads no clock."""

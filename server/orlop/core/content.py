@@ -1,0 +1,53 @@
+"""The ports through which content moves: anything that can give, take or list images by these can be copied between.
+
+The store, a registry, an OCI layout and a docker-archive implement them; `transfer.copy` needs nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import IO, Protocol
+
+from orlop.core.descriptor import Descriptor, Index, Manifest
+from orlop.core.digest import Digest
+from orlop.core.job import Job
+from orlop.core.reference import Reference
+
+
+class Info(Protocol):
+    """Answers whether content is there."""
+
+    def has(self, descriptor: Descriptor) -> bool:
+        """Whether the content is present and committed."""
+
+
+class Reader(Info, Protocol):
+    """A source of images."""
+
+    def resolve(self, reference: Reference) -> Descriptor:
+        """The descriptor a tag or digest names; raises `NotFound` or a registry error."""
+
+    def document(self, descriptor: Descriptor) -> Manifest | Index:
+        """The manifest or index, verified against its digest."""
+
+    def open(self, descriptor: Descriptor, job: Job) -> IO[bytes]:
+        """The blob's bytes from the start; the caller verifies while reading, and closes."""
+
+
+class Writer(Info, Protocol):
+    """A destination of images."""
+
+    def put(self, descriptor: Descriptor, source: IO[bytes], job: Job) -> None:
+        """Take the blob's bytes, verify, commit; returns normally if it is there already. Never half visible."""
+
+    def put_document(self, document: Manifest | Index, job: Job) -> None:
+        """Take a manifest or index whose parts are all there."""
+
+    def tag(self, reference: Reference, target: Descriptor) -> None:
+        """Name the target; readers see the old or the new target, never neither."""
+
+
+class LayerSink(Protocol):
+    """A destination that wants layers by the digest of their uncompressed tar as well."""
+
+    def has_layer(self, diff_id: Digest) -> bool:
+        """Whether the layer is already unpacked, so that its blob need not travel."""
