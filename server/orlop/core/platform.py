@@ -1,4 +1,4 @@
-"""Platforms: what an image runs on, how people write it, which entry of an index fits (OCI image-spec, image-index.md)."""
+"""Platforms: how people write them, and which entry of an index fits one (OCI image-spec, image-index.md)."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ def _checked_tag(text: str, tag: str) -> str:
     if not _TAG.match(tag):
         raise errors.InvalidReference(
             f"invalid tag {tag!r} in image name {text!r}",
-            hint="A tag has up to 128 letters, digits, underscores, dots and dashes, and starts with neither dot nor dash.",
+            hint="A tag has up to 128 letters, digits, underscores, dots and dashes; dots and dashes not first.",
         )
     return tag
 

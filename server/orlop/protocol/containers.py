@@ -1,0 +1,173 @@
+"""Wire types of containers and of the terminals attached to them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import attrs
+
+from orlop.protocol.common import Token
+
+
+@attrs.frozen(kw_only=True)
+class ContainerListParams:
+    """Running containers, or all."""
+
+    all: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class ContainerSummary:
+    """One container; times are RFC 3339."""
+
+    id: str
+    name: str
+    image: str
+    image_id: str
+    command: str
+    created: str
+    state: Literal["created", "running", "paused", "exited", "dead"]
+    status: str
+    exit_code: int | None
+
+
+@attrs.frozen(kw_only=True)
+class ContainerListResult:
+    """Newest first."""
+
+    containers: list[ContainerSummary]
+
+
+@attrs.frozen(kw_only=True)
+class ContainerNameParams:
+    """A container by name, ID or unique ID prefix."""
+
+    container: str
+
+
+@attrs.frozen(kw_only=True)
+class ContainerInspectResult:
+    """Docker's inspect document as JSON text."""
+
+    id: str
+    json: str
+
+
+@attrs.frozen(kw_only=True)
+class ContainerRunParams:
+    """Create and start a container.
+
+    With `detach` the answer comes once it runs. Otherwise output streams as `SessionOutput` under
+    `partial_result_token`, input comes by `session/input`, and the answer is the exit code.
+    """
+
+    image: str
+    command: list[str] = attrs.field(factory=list)
+    entrypoint: list[str] | None = None
+    name: str | None = None
+    env: dict[str, str] = attrs.field(factory=dict)
+    working_dir: str | None = None
+    user: str | None = None
+    tty: bool = False
+    interactive: bool = False
+    remove: bool = False
+    detach: bool = False
+    network: str = "default"
+    columns: int = 80
+    rows: int = 24
+    partial_result_token: Token | None = None
+
+
+@attrs.frozen(kw_only=True)
+class ContainerRunResult:
+    """`exit_code` is null for a detached container."""
+
+    id: str
+    name: str
+    exit_code: int | None
+
+
+@attrs.frozen(kw_only=True)
+class ContainerStopParams:
+    """Ask to stop, then kill after `timeout` seconds."""
+
+    container: str
+    timeout: float = 10
+
+
+@attrs.frozen(kw_only=True)
+class ContainerKillParams:
+    """Send a signal by name or number."""
+
+    container: str
+    signal: str = "SIGKILL"
+
+
+@attrs.frozen(kw_only=True)
+class ContainerRemoveParams:
+    """Remove containers; `force` kills running ones first."""
+
+    containers: list[str]
+    force: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class ContainerRemoveResult:
+    """IDs that are gone."""
+
+    removed: list[str]
+
+
+@attrs.frozen(kw_only=True)
+class SessionOpened:
+    """First event of a session: which container it is attached to."""
+
+    kind: Literal["opened"] = "opened"
+    id: str
+    name: str
+
+
+@attrs.frozen(kw_only=True)
+class SessionOutput:
+    """Decoded text from the container."""
+
+    kind: Literal["output"] = "output"
+    stream: Literal["stdout", "stderr"]
+    text: str
+
+
+SessionEvent = SessionOpened | SessionOutput
+
+
+@attrs.frozen(kw_only=True)
+class SessionInput:
+    """Keystrokes for the session of that token; `close` ends its standard input."""
+
+    token: Token
+    data: str = ""
+    close: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class SessionResize:
+    """The terminal's new size in characters."""
+
+    token: Token
+    columns: int
+    rows: int
+
+
+@attrs.frozen(kw_only=True)
+class StreamAck:
+    """The client has shown this many characters of the stream."""
+
+    token: Token
+    characters: int
+
+
+@attrs.frozen(kw_only=True)
+class ContainerDidExit:
+    """A container ended."""
+
+    id: str
+    exit_code: int

@@ -1,0 +1,86 @@
+"""THE table: every request and notification between the editor and the engine.
+
+A row is the documentation of a method: its name, what goes in, what comes out, the lane it runs in
+(`quick`: answers at once; `long`: may take minutes, can be cancelled; `stream`: lives as long as its terminal),
+and the type of the events that travel by `$/progress` under its `partialResultToken`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import attrs
+
+from orlop.protocol import builds, containers, images, system
+from orlop.protocol.common import Empty
+
+Lane = Literal["quick", "long", "stream"]
+
+
+@attrs.frozen
+class Request:
+    """A method that answers."""
+
+    name: str
+    params: type
+    result: type
+    lane: Lane = attrs.field(default="quick", kw_only=True)
+    stream: Any = attrs.field(default=None, kw_only=True)
+
+
+@attrs.frozen
+class Notification:
+    """A message without an answer; `sender` says who sends it."""
+
+    name: str
+    params: type
+    sender: Literal["client", "server"] = attrs.field(kw_only=True)
+
+
+SERVER_INFO = Request("server/info", Empty, system.ServerInfoResult)
+SERVER_USAGE = Request("server/usage", Empty, system.ServerUsageResult)
+SERVER_DOCTOR = Request("server/doctor", Empty, system.ServerDoctorResult, lane="long")
+
+IMAGE_LIST = Request("image/list", images.ImageListParams, images.ImageListResult)
+IMAGE_INSPECT = Request("image/inspect", images.ImageNameParams, images.ImageInspectResult)
+IMAGE_HISTORY = Request("image/history", images.ImageNameParams, images.ImageHistoryResult)
+IMAGE_TAG = Request("image/tag", images.ImageTagParams, images.ImageTagResult)
+IMAGE_REMOVE = Request("image/remove", images.ImageRemoveParams, images.ImageRemoveResult)
+IMAGE_SAVE = Request("image/save", images.ImageSaveParams, Empty, lane="long")
+IMAGE_LOAD = Request(
+    "image/load", images.ImageLoadParams, images.ImageLoadResult, lane="long", stream=images.TransferEvent
+)
+IMAGE_BUILD = Request("image/build", builds.BuildParams, builds.BuildResult, lane="long", stream=builds.BuildEvent)
+IMAGE_VALIDATE_REFERENCE = Request(
+    "image/validateReference", images.ValidateReferenceParams, images.ValidateReferenceResult
+)
+
+DOCKERFILE_DESCRIBE = Request("dockerfile/describe", builds.DockerfileDescribeParams, builds.DockerfileDescribeResult)
+
+CONTAINER_LIST = Request("container/list", containers.ContainerListParams, containers.ContainerListResult)
+CONTAINER_INSPECT = Request("container/inspect", containers.ContainerNameParams, containers.ContainerInspectResult)
+CONTAINER_RUN = Request(
+    "container/run",
+    containers.ContainerRunParams,
+    containers.ContainerRunResult,
+    lane="stream",
+    stream=containers.SessionEvent,
+)
+CONTAINER_STOP = Request("container/stop", containers.ContainerStopParams, Empty, lane="long")
+CONTAINER_KILL = Request("container/kill", containers.ContainerKillParams, Empty)
+CONTAINER_REMOVE = Request(
+    "container/remove", containers.ContainerRemoveParams, containers.ContainerRemoveResult, lane="long"
+)
+
+SESSION_INPUT = Notification("session/input", containers.SessionInput, sender="client")
+SESSION_RESIZE = Notification("session/resize", containers.SessionResize, sender="client")
+STREAM_ACK = Notification("stream/ack", containers.StreamAck, sender="client")
+
+STORE_DID_CHANGE = Notification("store/didChange", system.StoreDidChange, sender="server")
+CONTAINER_DID_EXIT = Notification("container/didExit", containers.ContainerDidExit, sender="server")
+SERVER_DID_LOG = Notification("server/didLog", system.ServerDidLog, sender="server")
+
+REQUESTS: tuple[Request, ...] = tuple(row for row in list(globals().values()) if isinstance(row, Request))
+NOTIFICATIONS: tuple[Notification, ...] = tuple(
+    row for row in list(globals().values()) if isinstance(row, Notification)
+)
