@@ -1,0 +1,1 @@
+"""Turns a Dockerfile and a build context into an image: plan, cache keys, steps, commit."""

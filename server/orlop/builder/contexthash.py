@@ -1,0 +1,167 @@
+"""Content digests of what a COPY takes from the build context: one for the cache key, remembered file by file.
+
+A file's hash is kept in the store under (device, inode, size, mtime, ctime): the kernel moves ctime with every change,
+and nobody can set it back. Files that changed within the last moments are hashed again each time, since a second
+change in the same tick of the file system's clock would not move it (git calls this a racy entry).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Protocol
+
+import attrs
+
+from orlop.builder.context import Match, unreadable
+from orlop.core import errors
+from orlop.core.job import Job
+
+StatKey = tuple[int, int, int, int, int]
+
+# Coarser than the clock of any file system that keeps sources (FAT counts in 2 seconds).
+_RACY_SECONDS = 2.5
+_CHUNK = 1 << 20
+
+
+class HashMemory(Protocol):
+    """Where hashes by stat are kept between builds (`store.files`)."""
+
+    def get_many(self, keys: Iterable[StatKey]) -> dict[StatKey, str]:
+        """The hashes that are known."""
+
+    def put_many(self, hashes: Mapping[StatKey, str]) -> None:
+        """Remember hashes."""
+
+
+@attrs.frozen(slots=True)
+class Selection:
+    """All that one COPY or ADD takes: `digest` names it, `files` and `bytes` tell its size."""
+
+    matches: tuple[Match, ...]
+    digest: str
+    files: int
+    bytes: int
+
+
+class ContextHasher:
+    """Computes selections of one context directory."""
+
+    def __init__(self, root: str, memory: HashMemory, now: Callable[[], float]) -> None:
+        self._root = root
+        self._memory = memory
+        self._now = now
+        self._hashes: dict[StatKey, str] = {}
+
+    def select(self, matches: Sequence[Match], job: Job) -> Selection:
+        """Name the content of `matches`; raises `Unavailable` for a file that cannot be read."""
+        regular = [
+            (path, status) for match in matches for path, status in _entries(match) if stat.S_ISREG(status.st_mode)
+        ]
+        self._learn(regular, job)
+        hasher = hashlib.sha256()
+        for match in matches:
+            # The name of a directory never matters: its content is copied.
+            hasher.update(f"{'' if match.is_dir else match.name}\0{len(match.entries)}\0".encode(errors="surrogateescape"))
+            hasher.update(self._describe("" if match.is_dir else match.name, match.path, match.status))
+            prefix = f"{match.path}/" if match.path else ""
+            hasher.update(b"".join([self._describe(path, prefix + path, status) for path, status in match.entries]))
+        return Selection(
+            tuple(matches), hasher.hexdigest(), len(regular), sum(status.st_size for _, status in regular)
+        )
+
+    def changed(self, selection: Selection) -> str | None:
+        """The first path that is no longer what it was when it was hashed, None when all are."""
+        for match in selection.matches:
+            for path, before in _entries(match):
+                try:
+                    after = os.lstat(f"{self._root}/{path}")
+                except OSError:
+                    return path
+                if _key(before) != _key(after) or before.st_mode != after.st_mode:
+                    if stat.S_ISDIR(before.st_mode) and stat.S_ISDIR(after.st_mode):
+                        continue
+                    return path
+        return None
+
+    def _describe(self, name: str, path: str, status: os.stat_result) -> bytes:
+        mode = status.st_mode
+        if stat.S_ISREG(mode):
+            content = self._hashes[_key(status)]
+        elif stat.S_ISLNK(mode):
+            try:
+                content = os.readlink(f"{self._root}/{path}")
+            except OSError as error:
+                raise unreadable(path, error) from error
+        elif stat.S_ISDIR(mode):
+            content = _attributes(f"{self._root}/{path}")
+        else:
+            content = str(status.st_rdev) if stat.S_ISCHR(mode) or stat.S_ISBLK(mode) else ""
+        return f"{name}\0{mode:o}\0{content}\0\n".encode(errors="surrogateescape")
+
+    def _learn(self, files: Sequence[tuple[str, os.stat_result]], job: Job) -> None:
+        wanted = {_key(status): path for path, status in files if _key(status) not in self._hashes}
+        if not wanted:
+            return
+        known = self._memory.get_many(wanted)
+        self._hashes.update(known)
+        fresh: dict[StatKey, str] = {}
+        for key, path in wanted.items():
+            if key in known:
+                continue
+            job.checkpoint()
+            value, settled = self._hash(path, key, job)
+            self._hashes[key] = value
+            if settled:
+                fresh[key] = value
+        if fresh:
+            self._memory.put_many(fresh)
+
+    def _hash(self, path: str, key: StatKey, job: Job) -> tuple[str, bool]:
+        """The hash, and whether the file has been at rest long enough to remember it."""
+        full = f"{self._root}/{path}"
+        try:
+            descriptor = os.open(full, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError as error:
+            raise unreadable(path, error) from error
+        try:
+            hasher = hashlib.sha256()
+            while chunk := os.read(descriptor, _CHUNK):
+                hasher.update(chunk)
+                job.checkpoint()
+            after = os.fstat(descriptor)
+        except OSError as error:
+            raise unreadable(path, error) from error
+        finally:
+            os.close(descriptor)
+        if _key(after) != key:
+            raise errors.BuildFailed(
+                f"cannot read {path!r} of the build context: it changed while it was read",
+                hint="Build again once the program that writes it has finished, or list it in .dockerignore.",
+            )
+        settled = self._now() - after.st_ctime > _RACY_SECONDS
+        return hasher.hexdigest() + _attributes(full), settled
+
+
+def _entries(match: Match) -> Iterable[tuple[str, os.stat_result]]:
+    if not match.is_dir:
+        return ((match.path, match.status),)
+    prefix = f"{match.path}/" if match.path else ""
+    return ((prefix + path, status) for path, status in match.entries)
+
+
+def _key(status: os.stat_result) -> StatKey:
+    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+def _attributes(path: str) -> str:
+    """The extended attributes that travel into an image; those of security modules belong to the host."""
+    try:
+        names = os.listxattr(path, follow_symlinks=False)
+        kept = sorted(name for name in names if not name.startswith("security.") or name == "security.capability")
+        values = [(name, os.getxattr(path, name, follow_symlinks=False).hex()) for name in kept]
+    except OSError:
+        return ""
+    return ";" + ";".join(f"{name}={value}" for name, value in values) if values else ""
