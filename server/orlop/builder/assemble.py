@@ -28,9 +28,7 @@ def configuration(plan: Plan, diff_ids: tuple[Digest, ...], created: Sequence[fl
     chain = plan.chain(plan.target)
     base = chain[0].base
     inherited = base.config if isinstance(base, ImageBase) else None
-    history = list(inherited.history) if inherited else []
-    if inherited and not history:
-        history = [History(created=inherited.created, comment="imported from image") for _ in inherited.diff_ids]
+    history = _complete(inherited) if inherited else []
     own: list[History] = []
     times = iter(created)
     epoch = None if plan.epoch is None else timestamp(plan.epoch)
@@ -64,6 +62,18 @@ def timestamp(seconds: float) -> str:
     text = datetime.datetime.fromtimestamp(whole, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S")
     fraction = f".{micro:06d}".rstrip("0") if micro else ""
     return f"{text}{fraction}Z"
+
+
+def _complete(base: ImageConfig) -> list[History]:
+    """The base's history with as many layer entries as it has layers; images of some tools tell fewer or more."""
+    history = list(base.history)
+    surplus = sum(not item.empty_layer for item in history) - len(base.diff_ids)
+    for position, item in enumerate(history):
+        if surplus > 0 and not item.empty_layer:
+            history[position] = attrs.evolve(item, empty_layer=True)
+            surplus -= 1
+    history += [History(created=base.created, comment="imported from image")] * -surplus
+    return history
 
 
 def _fill_times(history: list[History]) -> list[History]:

@@ -7,7 +7,9 @@ see (labels, CMD, EXPOSE, comments, host owners and times of context files, prox
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+
+import attrs
 
 from orlop.builder.operations import (
     ContextOrigin,
@@ -17,10 +19,13 @@ from orlop.builder.operations import (
     Operation,
     RunOp,
     StageOrigin,
+    Step,
     WorkdirOp,
 )
+from orlop.builder.plan import ImageBase, Plan, ScratchBase, StageBase, StagePlan
 from orlop.core.digest import Digest
 from orlop.core.platform import Platform
+from orlop.core.reference import Reference
 
 # Raised whenever the meaning of a step changes, so that no result of older code is taken for one of newer code.
 VERSION = "1"
@@ -44,6 +49,62 @@ def of_image(diff_ids: tuple[Digest, ...], platform: Platform) -> str:
 def of_scratch(platform: Platform) -> str:
     """The empty state."""
     return of_parts("image", (str(platform),))
+
+
+@attrs.frozen(slots=True)
+class Keys:
+    """The key of every stage's start by stage index, and of the state after every step by step id."""
+
+    starts: Mapping[int, str]
+    steps: Mapping[int, str]
+
+    def end(self, stage: StagePlan) -> str:
+        """The key of a stage's result."""
+        return self.steps[stage.steps[-1].id] if stage.steps else self.starts[stage.index]
+
+
+def of_plan(plan: Plan, images: Mapping[Reference, str], contents: Mapping[int, str]) -> Keys:
+    """The keys of a whole plan.
+
+    `images` has the key of every image the plan names, `contents` the content digest of what each step takes from
+    the build context, by step id.
+    """
+    starts: dict[int, str] = {}
+    steps: dict[int, str] = {}
+    ends: dict[int, str] = {}
+
+    def visit(index: int) -> str:
+        if index in ends:
+            return ends[index]
+        stage = plan.stages[index]
+        match stage.base:
+            case StageBase(index=below):
+                key = visit(below)
+            case ImageBase(reference=name):
+                key = images[name]
+            case ScratchBase():
+                key = of_scratch(plan.platform)
+        starts[index] = key
+        for step in stage.steps:
+            key = of_step(key, step.operation, sources(step))
+            steps[step.id] = key
+        ends[index] = key
+        return key
+
+    def sources(step: Step) -> str:
+        if not isinstance(step.operation, CopyOp):
+            return ""
+        match step.operation.origin:
+            case ContextOrigin():
+                return contents[step.id]
+            case StageOrigin(index=other):
+                return visit(other)
+            case ImageOrigin(reference=name):
+                return images[name]
+
+    for index in plan.stages:
+        visit(index)
+    return Keys(starts, steps)
 
 
 def of_step(parent: str, operation: Operation, sources: str = "") -> str:
