@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from orlop.builder import ports
 from orlop.core import errors
 

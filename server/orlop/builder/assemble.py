@@ -7,7 +7,7 @@ same bytes, and the same image ID, as before.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from collections.abc import Mapping, Sequence
 
 import attrs
@@ -59,7 +59,7 @@ def configuration(plan: Plan, diff_ids: tuple[Digest, ...], created: Sequence[fl
 def timestamp(seconds: float) -> str:
     """RFC 3339 in UTC with as many digits as needed, as Go writes it."""
     whole, micro = divmod(round(seconds * 1_000_000), 1_000_000)
-    text = datetime.datetime.fromtimestamp(whole, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    text = dt.datetime.fromtimestamp(whole, dt.UTC).strftime("%Y-%m-%dT%H:%M:%S")
     fraction = f".{micro:06d}".rstrip("0") if micro else ""
     return f"{text}{fraction}Z"
 

@@ -64,8 +64,9 @@ class ContextHasher:
         hasher = hashlib.sha256()
         for match in matches:
             # The name of a directory never matters: its content is copied.
-            hasher.update(f"{'' if match.is_dir else match.name}\0{len(match.entries)}\0".encode(errors="surrogateescape"))
-            hasher.update(self._describe("" if match.is_dir else match.name, match.path, match.status))
+            name = "" if match.is_dir else match.name
+            hasher.update(b"%d\0" % len(match.entries))
+            hasher.update(self._describe(name, match.path, match.status))
             prefix = f"{match.path}/" if match.path else ""
             hasher.update(b"".join([self._describe(path, prefix + path, status) for path, status in match.entries]))
         return Selection(

@@ -17,7 +17,7 @@ import attrs
 
 from orlop.builder import events, steplock
 from orlop.builder.cachekey import Keys
-from orlop.builder.operations import CopyOp, StageOrigin, Step
+from orlop.builder.operations import CopyOp, ImageOrigin, StageOrigin, Step
 from orlop.builder.plan import ImageBase, Plan, ScratchBase, StageBase, StagePlan
 from orlop.core import errors
 from orlop.core.job import CancelToken, Job
@@ -154,7 +154,6 @@ class Executor:
         try:
             future.set_result(self._stage(stage, records, sealer, job))
         except BaseException as error:  # noqa: BLE001 - handed to whoever waits, raised again by `run`
-            # Cancelled first, so that the others stop for that reason and not for a missing input.
             future.set_exception(error)
             job.token.cancel()
 
@@ -242,8 +241,7 @@ class Executor:
             self._stages[origin.index].result()
             base, made = self._chain(origin.index)
             return (*base, *(item.layer for item in made))
-        reference = getattr(origin, "reference", None)
-        return self._images[reference] if reference is not None else ()
+        return self._images[origin.reference] if isinstance(origin, ImageOrigin) else ()
 
     def _chain(self, index: int) -> tuple[Chain, tuple[MadeLayer, ...]]:
         """The layers of a finished stage and of all below it."""

@@ -1,6 +1,6 @@
-"""Go's `filepath.Match` for one path component, as COPY and ADD sources use it.
+r"""Go's `filepath.Match` for one path component, as COPY and ADD sources use it.
 
-`*` any characters, `?` one, `[a-z]` `[^a-z]` a class, `\\` protects the next character. There is no `**`.
+`*` any characters, `?` one, `[a-z]` `[^a-z]` a class, `\` protects the next character. There is no `**`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a plan asks to be done, as values: every word is expanded, every default filled in, nothing is looked up later."""
+"""What steps do, as values: every word is expanded and every default filled in, so nothing is looked up later."""
 
 from __future__ import annotations
 

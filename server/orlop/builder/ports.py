@@ -1,4 +1,4 @@
-"""EXPOSE's port specifications: `80`, `53/udp`, `8000-8010`, and the published forms that only their last part counts of."""
+"""EXPOSE's port specifications: `80`, `53/udp`, `8000-8010`, and `ip:host:container`, of which the last part counts."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from orlop.dockerfile.problems import suggest
 def select(
     plan: Plan, context: Context, hasher: ContextHasher, ignore_path: str | None, job: Job
 ) -> Mapping[int, Selection]:
-    """The selection of each step that copies from the context, by step id; raises `BuildFailed` for a missing source."""
+    """What each step takes from the context, by step id; raises `BuildFailed` for a missing source."""
     selections: dict[int, Selection] = {}
     for stage in plan.stages.values():
         for step in stage.steps:
