@@ -26,7 +26,10 @@ OrlopError
 from __future__ import annotations
 
 import errno
-from collections.abc import Mapping
+
+TYPE_CHECKING = False  # importing `typing` or `collections` would cost every lean interpreter milliseconds
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class OrlopError(Exception):
