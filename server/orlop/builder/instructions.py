@@ -158,7 +158,7 @@ def _copy(draft: Draft, copy: syntax.Copy | syntax.Add, location: Location) -> N
 def _inline(draft: Draft, heredoc: Heredoc) -> InlineFile:
     text = heredoc.text
     if heredoc.expand:
-        text = expand.expand_heredoc(text, draft.variables.values, draft.surroundings.escape)
+        text = expand.expand_heredoc(text, draft.variables.values)
     return InlineFile(heredoc.name, text.encode("utf-8", "surrogateescape"))
 
 

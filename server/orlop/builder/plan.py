@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import attrs
 
 from orlop.builder.draft import HistoryLine
 from orlop.builder.events import StepInfo
-from orlop.builder.operations import ContextOrigin, CopyOp, ImageOrigin, Origin, StageOrigin, Step
+from orlop.builder.operations import CopyOp, ImageOrigin, Step
+from orlop.core.errors import Location
 from orlop.core.imageconfig import ImageConfig, RunConfig
 from orlop.core.platform import Platform
 from orlop.core.reference import Reference
@@ -53,12 +54,6 @@ class StagePlan:
     variables: Mapping[str, str]
     declared: tuple[tuple[str, str], ...]
 
-    @property
-    def needs(self) -> tuple[int, ...]:
-        """The stages whose results this one starts from or copies from."""
-        base = (self.base.index,) if isinstance(self.base, StageBase) else ()
-        return (*base, *(origin.index for origin in _origins(self.steps) if isinstance(origin, StageOrigin)))
-
 
 @attrs.frozen(slots=True)
 class Plan:
@@ -79,17 +74,12 @@ class Plan:
         """The stage that becomes the image."""
         return self.stages[self.target]
 
-    @property
-    def images(self) -> tuple[Reference, ...]:
-        """Every image that the plan starts from or copies from."""
-        found: dict[Reference, None] = {}
+    def image_sources(self) -> Iterator[tuple[Reference, Location]]:
+        """Every image that a step copies from, and where it says so."""
         for stage in self.stages.values():
-            if isinstance(stage.base, ImageBase):
-                found[stage.base.reference] = None
-            for origin in _origins(stage.steps):
-                if isinstance(origin, ImageOrigin):
-                    found[origin.reference] = None
-        return tuple(found)
+            for step in stage.steps:
+                if isinstance(step.operation, CopyOp) and isinstance(step.operation.origin, ImageOrigin):
+                    yield step.operation.origin.reference, step.location
 
     def chain(self, index: int) -> tuple[StagePlan, ...]:
         """The stage and those it is built from, the lowest first."""
@@ -104,9 +94,3 @@ class Plan:
                 yield stage.base.step
             for step in stage.steps:
                 yield StepInfo(step.id, label, step.index, step.total, step.name, step.location.line + 1)
-
-
-def _origins(steps: Iterable[Step]) -> Iterator[Origin]:
-    for step in steps:
-        if isinstance(step.operation, CopyOp) and not isinstance(step.operation.origin, ContextOrigin):
-            yield step.operation.origin

@@ -1,0 +1,104 @@
+"""Reads the Dockerfile of a build and its ignore file, and turns what is wrong with them into one error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import attrs
+
+from orlop.builder.events import BuildWarning
+from orlop.core import errors
+from orlop.core.errors import Location
+from orlop.dockerfile import parser
+from orlop.dockerfile.ignorefile import IgnoreFile, parse_ignore
+from orlop.dockerfile.problems import Problem
+from orlop.dockerfile.rules import check
+
+NAMES = ("Dockerfile", "dockerfile", "Containerfile", "containerfile")
+
+
+@attrs.frozen(slots=True)
+class Source:
+    """A Dockerfile's text and the name it has in messages."""
+
+    path: str
+    text: str
+
+
+def read(context: Path, dockerfile: Path | None, text: str | None) -> Source:
+    """The Dockerfile to build; `text`, if given, is its content. Raises `NotFound` or `Unavailable`."""
+    if text is not None:
+        return Source(str(dockerfile or NAMES[0]), text)
+    path = dockerfile or _find(context)
+    return Source(str(path), _read(path))
+
+
+def read_ignore(context: Path, dockerfile: Path | None) -> tuple[IgnoreFile | None, str | None]:
+    """The ignore file of a build and its name: the Dockerfile's own wins over that of the context."""
+    candidates = [context / ".dockerignore"]
+    if dockerfile is not None:
+        candidates.insert(0, dockerfile.with_name(f"{dockerfile.name}.dockerignore"))
+    for path in candidates:
+        try:
+            text = path.read_text(encoding="utf-8", errors="surrogateescape")
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            raise errors.from_os(error, f"read {path}") from error
+        return parse_ignore(text), path.name
+    return None, None
+
+
+def parse(source: Source) -> parser.Dockerfile:
+    """The parsed file; raises `InvalidDockerfile` that tells every error, the first one in front."""
+    tree = parser.parse(source.text)
+    wrong = [problem for problem in tree.problems if problem.severity == "error"]
+    if not wrong:
+        return tree
+    first = wrong[0]
+    raise errors.InvalidDockerfile(
+        _message(first),
+        hint=first.hint,
+        detail="\n".join(f"{_place(source.path, problem)}: {problem.message}" for problem in wrong),
+        location=_place(source.path, first),
+    )
+
+
+def warnings(source: Source, tree: parser.Dockerfile, ignore: IgnoreFile | None) -> Iterator[BuildWarning]:
+    """What the lint rules have to say."""
+    for problem in check(tree, ignore=ignore):
+        if problem.severity == "warning":
+            yield BuildWarning(problem.code, problem.message, _place(source.path, problem), problem.hint)
+
+
+def _find(context: Path) -> Path:
+    for name in NAMES:
+        if (context / name).is_file():
+            return context / name
+    raise errors.NotFound(
+        f"cannot find a Dockerfile in {context}", hint="Create one there, or name the file with -f."
+    )
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="surrogateescape")
+    except FileNotFoundError as error:
+        raise errors.NotFound(
+            f"cannot find the Dockerfile {path}", hint="Check the path, or name the file with -f."
+        ) from error
+    except OSError as error:
+        raise errors.from_os(error, f"read {path}") from error
+
+
+def _message(problem: Problem) -> str:
+    """As BuildKit has it: errors of one instruction are told with their line."""
+    whole_file = problem.code in ("empty-dockerfile", "no-instructions")
+    prefix = "" if whole_file else f"dockerfile parse error on line {problem.span.start.line + 1}: "
+    return prefix + problem.message
+
+
+def _place(path: str, problem: Problem) -> Location:
+    span = problem.span
+    return Location(path, span.start.line, span.start.column, span.end.line, span.end.column)
