@@ -81,13 +81,14 @@ def _mount_overlay(target: str, options: list[str], where: str) -> None:
 
 
 def _forget_volatile(work: str) -> None:
-    """Let a volatile overlay be mounted again: its marker is a directory that the kernel refuses to reuse."""
+    """Let a volatile overlay be mounted again: the kernel refuses while its marker is there."""
     marker = f"{work}/work/incompat"
-    for path in (f"{marker}/volatile", marker):
-        try:
-            os.rmdir(path)
-        except OSError:
-            continue
+    try:
+        os.unlink(f"{marker}/volatile/dirty")
+        os.rmdir(f"{marker}/volatile")
+        os.rmdir(marker)
+    except FileNotFoundError:
+        return
 
 
 def clone(source: str, *, recursive: bool = True) -> int:
@@ -141,9 +142,9 @@ def attach(mount_fd: int, root_fd: int, target: str) -> None:
         os.close(target_fd)
 
 
-def enter_root(root: str) -> None:
-    """Make the mount at `root` the root of this mount namespace and let go of the old one (pivot_root(2))."""
-    os.chdir(root)
+def enter_root(root_fd: int) -> None:
+    """Make the mount `root_fd` is open on the root of this mount namespace, and let go of the old one."""
+    os.fchdir(root_fd)
     syscalls.pivot_root(".", ".")
     syscalls.umount(".", syscalls.MNT_DETACH)
     os.chdir("/")

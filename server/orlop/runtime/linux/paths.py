@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 
 from orlop.runtime.linux import syscalls
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Made = Callable[[int, str], None]
 
 _IN_ROOT = syscalls.RESOLVE_IN_ROOT | syscalls.RESOLVE_NO_MAGICLINKS
 
@@ -24,10 +29,11 @@ def open_directory(root_fd: int, path: str) -> int:
     )
 
 
-def make_directories(root_fd: int, path: str, mode: int = 0o755) -> int:
+def make_directories(root_fd: int, path: str, mode: int = 0o755, made: Made | None = None) -> int:
     """Like `mkdir -p` inside the root, following its links; returns the directory, opened with O_PATH.
 
-    Raises `NotADirectoryError` when something else is in the way.
+    `made` is told (parent descriptor, name) before each directory is made. Raises `NotADirectoryError` when something
+    else is in the way.
     """
     try:
         return open_inside(root_fd, path, os.O_PATH | os.O_DIRECTORY)
@@ -36,25 +42,39 @@ def make_directories(root_fd: int, path: str, mode: int = 0o755) -> int:
     parent, _, name = path.rstrip("/").rpartition("/")
     if name in ("", ".", ".."):
         return open_inside(root_fd, path, os.O_PATH | os.O_DIRECTORY)
-    parent_fd = make_directories(root_fd, parent or "/", mode)
+    parent_fd = make_directories(root_fd, parent or "/", mode, made)
     try:
-        try:
-            os.mkdir(name, mode, dir_fd=parent_fd)
-        except FileExistsError:
-            return _behind_link(root_fd, path, parent_fd, name, mode)
+        link = _link_text(parent_fd, name)
+        if link is not None:
+            # A circle of links was refused by the kernel before (ELOOP), so each round makes something and this ends.
+            return make_directories(root_fd, _follow(root_fd, parent_fd, link), mode, made)
+        if made is not None:
+            made(parent_fd, name)
+        os.mkdir(name, mode, dir_fd=parent_fd)
         return open_inside(root_fd, path, os.O_PATH | os.O_DIRECTORY)
     finally:
         os.close(parent_fd)
 
 
-def _behind_link(root_fd: int, path: str, parent_fd: int, name: str, mode: int) -> int:
-    """The name exists: another process made it, or it is a link to something that does not exist yet."""
-    if not stat.S_ISLNK(os.stat(name, dir_fd=parent_fd, follow_symlinks=False).st_mode):
-        return open_inside(root_fd, path, os.O_PATH | os.O_DIRECTORY)
-    link = os.readlink(name, dir_fd=parent_fd)
-    target = link if link.startswith("/") else f"{location(root_fd, parent_fd)}/{link}"
-    # A circle of links was refused by the kernel before (ELOOP), so each round makes something and this ends.
-    return make_directories(root_fd, target, mode)
+def make_file(root_fd: int, path: str, made: Made | None = None) -> int:
+    """Open the file at `path` with O_PATH, made with its directories when missing; links stay inside the root."""
+    try:
+        return open_inside(root_fd, path)
+    except FileNotFoundError:
+        pass
+    parent, _, name = path.rstrip("/").rpartition("/")
+    parent_fd = make_directories(root_fd, parent or "/", made=made)
+    try:
+        link = _link_text(parent_fd, name)
+        if link is not None:
+            return make_file(root_fd, _follow(root_fd, parent_fd, link), made)
+        if made is not None:
+            made(parent_fd, name)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        os.close(os.open(name, flags, 0o644, dir_fd=parent_fd))
+        return open_inside(root_fd, path)
+    finally:
+        os.close(parent_fd)
 
 
 def location(root_fd: int, fd: int) -> str:
@@ -66,3 +86,14 @@ def location(root_fd: int, fd: int) -> str:
     if root and not inside.startswith(f"{root}/"):
         raise OSError(errno.EXDEV, "outside of the root", inside)
     return inside[len(root) :]
+
+
+def _link_text(parent_fd: int, name: str) -> str | None:
+    try:
+        return os.readlink(name, dir_fd=parent_fd)
+    except OSError:
+        return None
+
+
+def _follow(root_fd: int, parent_fd: int, link: str) -> str:
+    return link if link.startswith("/") else f"{location(root_fd, parent_fd)}/{link}"

@@ -1,0 +1,38 @@
+"""The container's terminal, opened from its own devpts, never the user's."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import termios
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+# asm-generic/ioctls.h
+_TIOCSPTLCK = 0x40045431
+_TIOCGPTPEER = 0x5441
+
+
+def open_pair() -> tuple[int, int]:
+    """Master and slave of a new terminal of this mount namespace's /dev/pts; both close-on-exec."""
+    master = os.open("/dev/pts/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+    fcntl.ioctl(master, _TIOCSPTLCK, b"\0\0\0\0")
+    return master, fcntl.ioctl(master, _TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+
+
+def bind_console(slave: int, mount: Any) -> None:
+    """Show the terminal as /dev/console; `mount(source_fd, target_path)` makes the bind.
+
+    The file is ours, in our tmpfs: made here, exclusively.
+    """
+    os.close(os.open("/dev/console", os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, 0o620))
+    mount(slave, "/dev/console")
+
+
+def take(slave: int) -> None:
+    """Make the terminal the controlling one of this session and its standard streams."""
+    fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+    for number in range(3):
+        os.dup2(slave, number)

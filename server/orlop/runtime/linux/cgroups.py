@@ -1,0 +1,179 @@
+"""Control groups: which devices containers of real root may open, and limits of single containers where possible.
+
+Nothing here is needed to run: without a writable hierarchy containers run without limits, and say which.
+"""
+
+from __future__ import annotations
+
+import os
+
+from orlop.runtime.linux import syscalls
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from orlop.runtime.spec import LimitsJson
+
+ROOT = "/sys/fs/cgroup"
+_NAME = "orlop"
+# What Docker lets a container open; nodes of any device may be made (moby, oci/defaults.go; runc adds terminals).
+_ALLOWED_DEVICES = (
+    *("c *:* m", "b *:* m"),
+    *("c 1:3 rwm", "c 1:5 rwm", "c 1:7 rwm", "c 1:8 rwm", "c 1:9 rwm"),
+    *("c 5:0 rwm", "c 5:1 rwm", "c 5:2 rwm", "c 136:* rwm"),
+)
+
+
+def limit_devices() -> bool:
+    """Put this process, hence all its children, under the device list of containers; tells whether that worked.
+
+    For real root on cgroup v1, once per process that launches containers (joining takes some 10 ms).
+    """
+    parent = _own_directory("devices")
+    if parent is None:
+        return False
+    directory = parent if os.path.basename(parent) == _NAME else f"{parent}/{_NAME}"
+    try:
+        os.makedirs(directory, exist_ok=True)
+        if _read(f"{directory}/devices.list").strip() == "a *:* rwm":
+            _write(f"{directory}/devices.deny", "a")
+            for rule in _ALLOWED_DEVICES:
+                _write(f"{directory}/devices.allow", rule)
+        if directory != parent:
+            _write(f"{directory}/cgroup.procs", str(os.getpid()))
+    except OSError:
+        return False
+    return True
+
+
+def devices_limited() -> bool:
+    """Whether a device list applies to this process, so that device nodes made inside a container stay harmless."""
+    directory = _own_directory("devices")
+    if directory is None:
+        return False
+    try:
+        return _read(f"{directory}/devices.list").strip() not in ("a *:* rwm", "")
+    except OSError:
+        return False
+
+
+class Group:
+    """The control groups of one container, by path; JSON-able through `paths`."""
+
+    def __init__(self, paths: dict[str, str]) -> None:
+        self.paths = paths
+
+    def join(self, pid: int) -> None:
+        """Move a process in, before it starts children; raises `OSError`."""
+        for path in self.paths.values():
+            _write(f"{path}/cgroup.procs", str(pid))
+
+    def out_of_memory(self) -> bool:
+        """Whether the kernel killed something here for want of memory."""
+        path = self.paths.get("memory")
+        if path is None:
+            return False
+        for name in ("memory.events", "memory.oom_control"):
+            try:
+                rows = dict(line.split(" ", 1) for line in _read(f"{path}/{name}").splitlines())
+            except (OSError, ValueError):
+                continue
+            if rows.get("oom_kill", "0") != "0":
+                return True
+        return False
+
+    def remove(self) -> None:
+        """Remove the groups; they are empty once the container's processes are gone."""
+        for path in set(self.paths.values()):
+            try:
+                os.rmdir(path)
+            except OSError:
+                continue  # a process is still on its way out; the next removal of the container tries again
+
+
+def create(name: str, limits: LimitsJson) -> tuple[Group | None, list[str]]:
+    """Groups that enforce the limits, and the names of those limits that this host cannot enforce."""
+    wanted = [key for key in ("memory", "pids", "cpus") if limits.get(key) is not None]
+    if not wanted:
+        return None, []
+    paths: dict[str, str] = {}
+    ignored = []
+    for key in wanted:
+        controller = "cpu" if key == "cpus" else key
+        try:
+            path = _make(controller, name)
+            for file, value in _values(key, limits, unified=unified()):
+                _write(f"{path}/{file}", value)
+            paths[controller] = path
+        except OSError:
+            ignored.append(key)
+    return (Group(paths) if paths else None), ignored
+
+
+def _values(key: str, limits: LimitsJson, *, unified: bool) -> list[tuple[str, str]]:
+    if key == "pids":
+        return [("pids.max", str(limits["pids"]))]
+    if key == "memory":
+        return [("memory.max" if unified else "memory.limit_in_bytes", str(limits["memory"]))]
+    quota = int((limits["cpus"] or 0) * 100000)
+    if unified:
+        return [("cpu.max", f"{quota} 100000")]
+    return [("cpu.cfs_period_us", "100000"), ("cpu.cfs_quota_us", str(quota))]
+
+
+def _make(controller: str, name: str) -> str:
+    parent = _own_directory(controller)
+    if parent is None:
+        raise FileNotFoundError
+    if not unified():
+        path = f"{parent}/{_NAME}/{name}"
+    else:
+        if controller not in _read(f"{parent}/cgroup.controllers").split():
+            raise FileNotFoundError
+        path = f"{parent}/{_NAME}/{name}"
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        for directory in (parent, os.path.dirname(path)):
+            _write(f"{directory}/cgroup.subtree_control", f"+{controller}")
+    os.makedirs(path, exist_ok=True)
+    return path
+
+
+def unified() -> bool:
+    """Whether the host has cgroup v2 alone."""
+    try:
+        fd = os.open(ROOT, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return syscalls.filesystem_magic(fd) == syscalls.CGROUP2_SUPER_MAGIC
+    finally:
+        os.close(fd)
+
+
+def _own_directory(controller: str) -> str | None:
+    """Where this process is in a controller's hierarchy; None when there is none, or nothing may be made there."""
+    single = unified()
+    try:
+        rows = [line.split(":", 2) for line in _read("/proc/self/cgroup").splitlines()]
+    except OSError:
+        return None
+    for number, names, path in rows:
+        if (single and number == "0") or (not single and controller in names.split(",")):
+            mount = ROOT if single else f"{ROOT}/{controller}"
+            # In a container the path is the host's while the mount shows only our part of the hierarchy.
+            directory = f"{mount}{path}".rstrip("/")
+            directory = directory if os.path.isdir(directory) else mount
+            return directory if os.access(directory, os.W_OK) else None
+    return None
+
+
+def _read(path: str) -> str:
+    with open(path, encoding="ascii") as file:
+        return file.read()
+
+
+def _write(path: str, text: str) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, text.encode())
+    finally:
+        os.close(fd)
