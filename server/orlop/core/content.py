@@ -5,7 +5,7 @@ The store, a registry, an OCI layout and a docker-archive implement them; `trans
 
 from __future__ import annotations
 
-from typing import IO, Protocol
+from typing import IO, Protocol, runtime_checkable
 
 from orlop.core.descriptor import Descriptor, Index, Manifest
 from orlop.core.digest import Digest
@@ -46,6 +46,7 @@ class Writer(Info, Protocol):
         """Name the target; readers see the old or the new target, never neither."""
 
 
+@runtime_checkable
 class LayerSink(Protocol):
     """A destination that wants layers by the digest of their uncompressed tar as well."""
 

@@ -1,0 +1,1 @@
+"""Moving images between any two places that implement the content ports."""
