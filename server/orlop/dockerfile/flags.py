@@ -1,0 +1,131 @@
+"""Flags of an instruction, `--name[=value]`, checked against what the instruction knows.
+
+Source: BuildKit's `instructions/bflag.go`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import attrs
+
+from orlop.dockerfile.command import FlagWord
+from orlop.dockerfile.position import Span
+from orlop.dockerfile.problems import Problem, error, misspelled
+from orlop.dockerfile.scanner import LogicalLine
+from orlop.dockerfile.words import Word
+
+Kind = Literal["bool", "string", "strings"]
+
+# What each instruction takes, besides those that take none.
+FLAGS: Mapping[str, Mapping[str, Kind]] = {
+    "FROM": {"platform": "string"},
+    "RUN": {"mount": "strings", "network": "string", "security": "string", "device": "strings"},
+    "COPY": {
+        "from": "string", "chown": "string", "chmod": "string", "link": "bool", "parents": "bool", "exclude": "strings",
+    },
+    "ADD": {
+        "chown": "string", "chmod": "string", "link": "bool", "keep-git-dir": "bool", "checksum": "string",
+        "unpack": "bool", "exclude": "strings",
+    },
+    "HEALTHCHECK": {
+        "interval": "string", "timeout": "string", "start-period": "string", "start-interval": "string",
+        "retries": "string",
+    },
+}  # fmt: skip
+
+
+@attrs.frozen(slots=True)
+class Flag:
+    """One flag as written; `value` is None without a `=`, its span is then empty and at the end."""
+
+    name: str
+    value: str | None
+    span: Span
+    name_span: Span
+    value_span: Span
+
+    @property
+    def word(self) -> Word:
+        """The value as a word."""
+        return Word(self.value or "", self.value_span)
+
+
+@attrs.frozen(slots=True)
+class Flags:
+    """The flags of one instruction and what is wrong with them; those in error count for nothing."""
+
+    items: tuple[Flag, ...] = ()
+    valid: tuple[Flag, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+    def one(self, name: str) -> Word | None:
+        """The value of a flag, None when absent."""
+        for flag in self.valid:
+            if flag.name == name:
+                return flag.word
+        return None
+
+    def many(self, name: str) -> tuple[Word, ...]:
+        """Every value of a flag that may be repeated."""
+        return tuple([flag.word for flag in self.valid if flag.name == name])
+
+    def switch(self, name: str) -> bool | None:
+        """Whether a boolean flag is on, None when absent."""
+        word = self.one(name)
+        return None if word is None else word.text.lower() != "false"
+
+
+def read(line: LogicalLine, keyword: str, given: tuple[FlagWord, ...]) -> Flags:
+    """The flags of an instruction."""
+    if not given:
+        return _NONE
+    known = FLAGS.get(keyword, {})
+    items: list[Flag] = []
+    valid: list[Flag] = []
+    problems: list[Problem] = []
+    for word in given:
+        flag = _flag(line, word)
+        items.append(flag)
+        problem = _check(flag, known, valid)
+        if problem is None:
+            valid.append(flag)
+        else:
+            problems.append(problem)
+    return Flags(tuple(items), tuple(valid), tuple(problems))
+
+
+_NONE = Flags()
+
+
+def _flag(line: LogicalLine, word: FlagWord) -> Flag:
+    name, equals, value = word.text[2:].partition("=")
+    cut = line.text.find("=", word.start, word.end) if equals else word.end
+    cut = word.end if cut < 0 else cut
+    return Flag(
+        name=name,
+        value=value if equals else None,
+        span=line.span(word.start, word.end),
+        name_span=line.span(word.start, cut),
+        value_span=line.span(min(cut + 1, word.end), word.end),
+    )
+
+
+def _check(flag: Flag, known: Mapping[str, Kind], before: list[Flag]) -> Problem | None:
+    shown = f"--{flag.name}"
+    kind = known.get(flag.name)
+    if kind is None:
+        return misspelled("unknown-flag", f"unknown flag: {shown}", flag.name_span, flag.name, known, fold=False)
+    if kind != "strings" and any(other.name == flag.name for other in before):
+        return error("duplicate-flag", f"duplicate flag specified: {shown}", flag.span, "Keep one of them.")
+    if kind == "bool":
+        if flag.value == "":
+            return error("flag-without-value", f"missing a value on flag: {shown}", flag.span)
+        if flag.value is not None and flag.value.lower() not in ("true", "false"):
+            message = f"expecting boolean value for flag {shown}, not: {flag.value}"
+            return error("flag-not-boolean", message, flag.value_span, "Use true or false.")
+    elif flag.value is None:
+        hint = f"Write {shown}=VALUE."
+        return error("flag-without-value", f"missing a value on flag: {shown}", flag.span, hint)
+    return None
