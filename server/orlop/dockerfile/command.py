@@ -9,7 +9,8 @@ import re
 
 import attrs
 
-SPACE_CLASS = r"\t\n\v\f\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+from orlop.dockerfile.blanks import SPACE_CLASS, SPACES
+
 _KEYWORD = re.compile(r"[\t\v\f\r ]*([^\t\v\f\r ]+)[\t\v\f\r ]*")
 _SPACES = re.compile(rf"[{SPACE_CLASS}]*")
 _PLAIN_FLAG = re.compile(rf"--[^{SPACE_CLASS}'\"\\`]*(?=[{SPACE_CLASS}]|\Z)")
@@ -57,9 +58,9 @@ def split(text: str, start: int, end: int, escape: str) -> Command:
 
 
 def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
-    match = _SPACES.match(text, start, end)
-    start = match.end() if match else start
-    while end > start and _SPACES.fullmatch(text, end - 1, end):
+    while start < end and text[start] in SPACES:
+        start += 1
+    while end > start and text[end - 1] in SPACES:
         end -= 1
     return start, end
 
@@ -85,7 +86,7 @@ def _quoted_flag(text: str, at: int, end: int, escape: str) -> FlagWord:
     out: list[str] = []
     while at < end:
         character = text[at]
-        if not quote and _SPACES.fullmatch(character):
+        if not quote and character in SPACES:
             break
         at += 1
         if quote and character == quote:

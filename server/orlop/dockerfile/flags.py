@@ -38,18 +38,37 @@ FLAGS: Mapping[str, Mapping[str, Kind]] = {
 
 @attrs.frozen(slots=True)
 class Flag:
-    """One flag as written; `value` is None without a `=`, its span is then empty and at the end."""
+    """One flag as written; `value` is None without a `=`.
+
+    `start` and `end` are the flag's offsets in the instruction's line, `cut` that of its `=` or its end.
+    """
 
     name: str
     value: str | None
-    span: Span
-    name_span: Span
-    value_span: Span
+    line: LogicalLine = attrs.field(repr=False)
+    start: int
+    cut: int
+    end: int
+
+    @property
+    def span(self) -> Span:
+        """The flag."""
+        return self.line.span(self.start, self.end)
+
+    @property
+    def name_span(self) -> Span:
+        """The name with its dashes."""
+        return self.line.span(self.start, self.cut)
+
+    @property
+    def value_span(self) -> Span:
+        """The value; empty, at the end, when there is none."""
+        return self.line.span(min(self.cut + 1, self.end), self.end)
 
     @property
     def word(self) -> Word:
         """The value as a word."""
-        return Word(self.value or "", self.value_span)
+        return Word(self.value or "", self.line, min(self.cut + 1, self.end), self.end)
 
 
 @attrs.frozen(slots=True)
@@ -102,14 +121,7 @@ _NONE = Flags()
 def _flag(line: LogicalLine, word: FlagWord) -> Flag:
     name, equals, value = word.text[2:].partition("=")
     cut = line.text.find("=", word.start, word.end) if equals else word.end
-    cut = word.end if cut < 0 else cut
-    return Flag(
-        name=name,
-        value=value if equals else None,
-        span=line.span(word.start, word.end),
-        name_span=line.span(word.start, cut),
-        value_span=line.span(min(cut + 1, word.end), word.end),
-    )
+    return Flag(name, value if equals else None, line, word.start, word.end if cut < 0 else cut, word.end)
 
 
 def _check(flag: Flag, known: Mapping[str, Kind], before: list[Flag]) -> Problem | None:

@@ -76,9 +76,9 @@ class ResolvedMount:
 
 @attrs.frozen(slots=True)
 class Mount:
-    """The option as written."""
+    """The option as written; `option` is the whole value."""
 
-    span: Span
+    option: Word
     fields: tuple[Field, ...]
 
     def word(self, *keys: str) -> Word | None:
@@ -96,32 +96,35 @@ class Mount:
         return _Resolver(self, expand).run()
 
 
-def read(text: str, span: Span, place: Callable[[int, int], Span]) -> tuple[Mount, tuple[Problem, ...]]:
-    """Cut the value of one `--mount`; `place` tells where a part of the text stands.
+def read(word: Word) -> tuple[Mount, tuple[Problem, ...]]:
+    """Cut the value of one `--mount`.
 
     The problems are those that stop a Dockerfile whether or not the instruction is needed: the rest comes out only
     once variables are known.
     """
     try:
-        cells = csv.split(text)
+        cells = csv.split(word.text)
     except csv.CsvError as wrong:
-        return Mount(span, ()), (error("invalid-mount", f"failed to parse csv mounts: {wrong}", span),)
+        return Mount(word, ()), (error("invalid-mount", f"failed to parse csv mounts: {wrong}", word.span),)
     fields: list[Field] = []
     problems: list[Problem] = []
+    # Quotes or escapes around the value shift its parts; the whole value then stands for each of them.
+    exact = word.end - word.start == len(word.text)
     for cell in cells:
         key, equals, value = cell.text.partition("=")
         cut = len(key) + 1
         # Inside CSV quotes the offsets of key and value are unknown; the whole field then stands for both.
-        plain = cell.end - cell.start == len(cell.text)
-        value_span = place(cell.start + cut, cell.end) if plain else place(cell.start, cell.end)
-        word = Word(value, value_span) if equals else None
-        fields.append(Field(key.lower(), word, cell.text, place(cell.start, cell.end)))
+        plain = exact and cell.end - cell.start == len(cell.text)
+        start = word.start + cell.start if exact else word.start
+        end = word.start + cell.end if exact else word.end
+        found = Word(value, word.line, start + cut if plain else start, end)
+        fields.append(Field(key.lower(), found if equals else None, cell.text, word.line.span(start, end)))
         dollar = value.find("$")
         if key.lower() == "from" and 0 <= dollar < len(value) - 1:
             message = f"'{key.lower()}' doesn't support variable expansion, define alias stage instead"
             hint = "Write FROM with the variable AS a name, and use that name here."
-            problems.append(error("variable-in-from", message, value_span, hint))
-    return Mount(span, tuple(fields)), tuple(problems)
+            problems.append(error("variable-in-from", message, found.span, hint))
+    return Mount(word, tuple(fields)), tuple(problems)
 
 
 class _Resolver:
@@ -252,5 +255,5 @@ class _Resolver:
 
     def _unfit(self, message: str, *keys: str) -> MountError:
         """An error about the mount as a whole, shown at the field it is about."""
-        span = next((field.span for field in self.mount.fields if field.key in keys), self.mount.span)
+        span = next((field.span for field in self.mount.fields if field.key in keys), self.mount.option.span)
         return MountError(error("invalid-mount", message, span))

@@ -12,13 +12,12 @@ from typing import Literal
 import attrs
 
 from orlop.dockerfile import heredoc
+from orlop.dockerfile.blanks import SPACE
 from orlop.dockerfile.directives import Directives
 from orlop.dockerfile.heredoc import Heredoc
 from orlop.dockerfile.position import LineIndex, Position, Span
 from orlop.dockerfile.problems import Problem, error
 
-# What Go's unicode.IsSpace holds for blank; Python's own idea has four control characters more.
-SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"  # noqa: E501
 MAX_LINE = 65535
 BOM = "\ufeff"
 

@@ -9,7 +9,7 @@ import re
 
 import attrs
 
-from orlop.dockerfile.command import SPACE_CLASS
+from orlop.dockerfile.blanks import SPACE_CLASS
 from orlop.dockerfile.jsonform import JsonString
 from orlop.dockerfile.position import Span
 from orlop.dockerfile.scanner import LogicalLine
@@ -24,29 +24,37 @@ _SPACE = re.compile(rf"[{SPACE_CLASS}]")
 
 @attrs.frozen(slots=True)
 class Word:
-    """A piece of an instruction before expansion, and where it stands."""
+    """A piece of an instruction before expansion, and its offsets in the instruction's line."""
 
     text: str
-    span: Span
+    line: LogicalLine = attrs.field(repr=False)
+    start: int
+    end: int
+
+    @property
+    def span(self) -> Span:
+        """Where the piece stands in the file."""
+        return self.line.span(self.start, self.end)
+
+    def part(self, start: int, end: int) -> Span:
+        """Where a part of the text stands; the whole when quotes or escapes set text and source apart."""
+        exact = self.line.text.startswith(self.text, self.start) and self.end - self.start == len(self.text)
+        return self.line.span(self.start + start, self.start + end) if exact else self.span
 
 
 def whole(line: LogicalLine, start: int, end: int) -> Word:
     """The text between two offsets of the line as one word."""
-    return Word(line.text[start:end], line.span(start, end))
+    return Word(line.text[start:end], line, start, end)
 
 
 def split_blanks(line: LogicalLine, start: int, end: int) -> tuple[Word, ...]:
     """Words between blanks; quotes mean nothing."""
-    text = line.text
-    span = line.span
-    return tuple(
-        [Word(match.group(), span(*match.span())) for match in _PLAIN.finditer(text, start, end)]
-    )  # fmt: skip
+    return tuple([Word(match.group(), line, *match.span()) for match in _PLAIN.finditer(line.text, start, end)])
 
 
 def from_json(line: LogicalLine, start: int, items: tuple[JsonString, ...]) -> tuple[Word, ...]:
     """The elements of a JSON array that starts at an offset of the line; spans include the quotes."""
-    return tuple([Word(item.text, line.span(start + item.start, start + item.end)) for item in items])
+    return tuple([Word(item.text, line, start + item.start, start + item.end) for item in items])
 
 
 def first_and_rest(line: LogicalLine, start: int, end: int) -> tuple[Word, Word] | None:
@@ -64,7 +72,7 @@ def split_shell(line: LogicalLine, start: int, end: int, escape: str) -> tuple[W
     """
     text = line.text
     if not _QUOTING.search(text, start, end):
-        return tuple([whole(line, *match.span()) for match in _SHELL.finditer(text, start, end)])
+        return tuple([Word(match.group(), line, *match.span()) for match in _SHELL.finditer(text, start, end)])
     found: list[Word] = []
     at = start
     while at < end:
@@ -73,7 +81,7 @@ def split_shell(line: LogicalLine, start: int, end: int, escape: str) -> tuple[W
             continue
         stop, dropped = _word_end(text, at, end, escape)
         word = text[at:stop]
-        found.append(Word(word[:-1] if dropped else word, line.span(at, stop)))
+        found.append(Word(word[:-1] if dropped else word, line, at, stop))
         at = stop
     return tuple([word for word in found if word.text])
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 
 from orlop.dockerfile import durations, mounts
-from orlop.dockerfile.command import SPACE_CLASS
+from orlop.dockerfile.blanks import SPACE_CLASS
 from orlop.dockerfile.flags import Flag
 from orlop.dockerfile.instructions import Cmd, Entrypoint, Healthcheck, Run, Shell
 from orlop.dockerfile.mounts import Mount
-from orlop.dockerfile.position import Span
 from orlop.dockerfile.problems import quoted
 from orlop.dockerfile.readers.reading import Reading
 
@@ -105,19 +104,7 @@ def _forms(reading: Reading) -> tuple[str | None, tuple[str, ...] | None]:
 
 
 def _mount(reading: Reading, flag: Flag) -> Mount:
-    text = flag.value or ""
-    line = reading.line
-    flag_word = next(
-        (word for word in reading.command.flags if line.span(word.start, word.end) == flag.span), None
-    )
-    # Quotes around the value shift its parts; the whole value then stands for each of them.
-    start = flag_word.end - len(text) if flag_word else 0
-    exact = flag_word is not None and line.text[start : flag_word.end] == text
-
-    def place(first: int, last: int) -> Span:
-        return line.span(start + first, start + last) if exact else flag.value_span
-
-    mount, problems = mounts.read(text, flag.value_span, place)
+    mount, problems = mounts.read(flag.word)
     reading.problems += problems
     return mount
 

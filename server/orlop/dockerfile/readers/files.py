@@ -61,7 +61,7 @@ def read_add(reading: Reading) -> Add:
 
 def read_volume(reading: Reading) -> Volume:
     """`VOLUME`."""
-    paths = tuple([Word(word.text.strip(), word.span) for word in reading.json_or_blank_words()])
+    paths = tuple([attrs.evolve(word, text=word.text.strip()) for word in reading.json_or_blank_words()])
     if not paths:
         reading.require_some()
     for path in paths:
@@ -85,8 +85,7 @@ def _paths(reading: Reading) -> _Paths:
             "Destination could not be determined",
             hint="Write the sources, then the destination.",
         )
-        end = reading.span().end
-        return _Paths(words, Word("", Span(end, end)), ())
+        return _Paths(words, reading.nothing(), ())
     destination = words[-1]
     if _start(destination):
         message = f"{reading.keyword} cannot accept a heredoc as a destination"

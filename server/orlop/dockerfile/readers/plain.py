@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 from orlop.dockerfile.instructions import Expose, From, Maintainer, StopSignal, User
-from orlop.dockerfile.position import Span
 from orlop.dockerfile.problems import quoted
 from orlop.dockerfile.readers.reading import Reading
 from orlop.dockerfile.words import Word
@@ -33,8 +32,7 @@ def read_from(reading: Reading) -> From:
     elif len(words) != 1:
         hint = "Write FROM image, or FROM image AS name."
         reading.fail("argument-count", "FROM requires either one or three arguments", hint=hint)
-    end = reading.span().end
-    image = words[0] if words else Word("", Span(end, end))
+    image = words[0] if words else reading.nothing()
     platform = reading.flags.one("platform")
     if platform is not None and not platform.text:
         platform = None

@@ -53,6 +53,11 @@ class Reading:
         """The arguments as one word."""
         return words.whole(self.line, self.command.start, self.command.end)
 
+    def nothing(self) -> Word:
+        """An empty word at the end, for one that is missing."""
+        end = max(self.command.end, self.command.keyword_end)
+        return Word("", self.line, end, end)
+
     def blank_words(self) -> tuple[Word, ...]:
         """The arguments split at blanks."""
         return words.split_blanks(self.line, self.command.start, self.command.end)

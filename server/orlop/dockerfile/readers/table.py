@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping
 import attrs
 
 from orlop.dockerfile import command
+from orlop.dockerfile.blanks import SPACE
 from orlop.dockerfile.command import Command
 from orlop.dockerfile.instructions import Instruction, OnBuild, Unknown
 from orlop.dockerfile.problems import Problem, misspelled
 from orlop.dockerfile.readers import commands, files, plain, variables
 from orlop.dockerfile.readers.reading import Reading
-from orlop.dockerfile.scanner import SPACE, LogicalLine
+from orlop.dockerfile.scanner import LogicalLine
 
 Reader = Callable[[Reading], Instruction]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from orlop.dockerfile import words
 from orlop.dockerfile.instructions import Arg, Env, Label, Pairs
-from orlop.dockerfile.position import Position, Span
 from orlop.dockerfile.problems import quoted
 from orlop.dockerfile.readers.reading import Reading
 from orlop.dockerfile.words import Word
@@ -70,12 +69,5 @@ def _cut(word: Word) -> tuple[Word, Word | None]:
     name, equals, value = word.text.partition("=")
     if not equals:
         return word, None
-    start, end = word.span.start, word.span.end
-    if start.line != end.line:
-        # Continuations inside the word: where its parts stand is known only for one line.
-        return Word(name, word.span), Word(value, word.span)
-    cut = start.column + len(name)
-    return (
-        Word(name, Span(start, Position(start.line, cut))),
-        Word(value, Span(Position(start.line, cut + 1), end)),
-    )
+    cut = word.start + len(name)
+    return Word(name, word.line, word.start, cut), Word(value, word.line, cut + 1, word.end)
