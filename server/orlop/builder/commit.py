@@ -18,7 +18,7 @@ from orlop.core.imageconfig import ImageConfig
 from orlop.core.job import Job
 from orlop.core.mediatype import MediaType
 from orlop.core.reference import Reference
-from orlop.store.buildcache import CacheRecord
+from orlop.store.cache import CacheRecord
 from orlop.store.images import Image
 from orlop.store.layers import Layer
 from orlop.store.store import Store

@@ -16,7 +16,7 @@ import attrs
 from orlop.builder import globs
 from orlop.core import errors
 from orlop.core.job import Job
-from orlop.dockerfile.ignorefile import IgnoreFile, parse_ignore
+from orlop.dockerfile.ignorefile import IgnoreFile, from_patterns
 
 _MAX_LINKS = 40
 
@@ -63,7 +63,7 @@ class Context:
 
         Raises `Invalid` for a malformed pattern, `Unavailable` for a directory that cannot be read.
         """
-        exclude = parse_ignore("\n".join(excludes)) if excludes else None
+        exclude = _exclusion(excludes) if excludes else None
         if not globs.has_wildcard(source):
             found = self._resolve(source)
             if isinstance(found, Missing):
@@ -231,6 +231,13 @@ class Context:
             return os.readlink(f"{self.root}/{path}")
         except OSError as error:
             raise unreadable(path, error) from error
+
+
+def _exclusion(patterns: tuple[str, ...]) -> IgnoreFile:
+    exclude = from_patterns(patterns)
+    if exclude.problems:
+        raise errors.Invalid(exclude.problems[0].message, hint=exclude.problems[0].hint)
+    return exclude
 
 
 def posix_name(path: str) -> str:

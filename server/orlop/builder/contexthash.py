@@ -143,7 +143,10 @@ class ContextHasher:
                 hint="Build again once the program that writes it has finished, or list it in .dockerignore.",
             )
         settled = self._now() - after.st_ctime > _RACY_SECONDS
-        return hasher.hexdigest() + _attributes(full), settled
+        attributes = _attributes(full)
+        if attributes:
+            hasher.update(attributes.encode(errors="surrogateescape"))
+        return hasher.hexdigest(), settled
 
 
 def _entries(match: Match) -> Iterable[tuple[str, os.stat_result]]:

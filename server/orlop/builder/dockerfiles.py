@@ -8,12 +8,13 @@ from pathlib import Path
 import attrs
 
 from orlop.builder.events import BuildWarning
+from orlop.builder.planner import place
 from orlop.core import errors
 from orlop.core.errors import Location
 from orlop.dockerfile import parser
 from orlop.dockerfile.ignorefile import IgnoreFile, parse_ignore
 from orlop.dockerfile.problems import Problem
-from orlop.dockerfile.rules import check
+from orlop.dockerfile.rules.checking import check
 
 NAMES = ("Dockerfile", "dockerfile", "Containerfile", "containerfile")
 
@@ -46,7 +47,11 @@ def read_ignore(context: Path, dockerfile: Path | None) -> tuple[IgnoreFile | No
             continue
         except OSError as error:
             raise errors.from_os(error, f"read {path}") from error
-        return parse_ignore(text), path.name
+        ignore = parse_ignore(text)
+        if ignore.problems:
+            problem = ignore.problems[0]
+            raise errors.Invalid(problem.message, hint=problem.hint, location=place(str(path), problem.span))
+        return ignore, path.name
     return None, None
 
 
@@ -94,11 +99,10 @@ def _read(path: Path) -> str:
 
 def _message(problem: Problem) -> str:
     """As BuildKit has it: errors of one instruction are told with their line."""
-    whole_file = problem.code in ("empty-dockerfile", "no-instructions")
+    whole_file = problem.code in ("empty-dockerfile", "no-instructions", "no-stages")
     prefix = "" if whole_file else f"dockerfile parse error on line {problem.span.start.line + 1}: "
     return prefix + problem.message
 
 
 def _place(path: str, problem: Problem) -> Location:
-    span = problem.span
-    return Location(path, span.start.line, span.start.column, span.end.line, span.end.column)
+    return place(path, problem.span)

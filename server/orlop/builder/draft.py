@@ -12,7 +12,7 @@ from orlop.builder.variables import Variables
 from orlop.core.errors import Location
 from orlop.core.imageconfig import RunConfig
 from orlop.dockerfile import expand
-from orlop.dockerfile.instructions import Instruction, Word
+from orlop.dockerfile.instructions import Copy, Instruction, Word
 
 
 @attrs.frozen(slots=True)
@@ -47,7 +47,7 @@ class Surroundings:
     network: str
     hostname: str
     proxies: Mapping[str, str]
-    origin: Callable[[str], Origin]
+    origin: Callable[[Copy], Origin]
 
 
 class Draft:

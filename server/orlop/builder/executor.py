@@ -22,7 +22,7 @@ from orlop.builder.plan import ImageBase, Plan, ScratchBase, StageBase, StagePla
 from orlop.core import errors
 from orlop.core.job import CancelToken, Job
 from orlop.core.reference import Reference
-from orlop.store.buildcache import CacheRecord
+from orlop.store.cache import CacheRecord
 from orlop.store.layers import Layer
 from orlop.store.store import Store
 

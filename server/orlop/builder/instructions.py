@@ -135,11 +135,10 @@ def _copy(draft: Draft, copy: syntax.Copy | syntax.Add, location: Location) -> N
         _check_mode(chmod)
     for source in sources:
         _check_source(source, copy)
-    from_ = copy.from_ if isinstance(copy, syntax.Copy) else None
     operation = CopyOp(
         sources=tuple(clean_source(source) for source in sources),
         destination=_destination(draft.config.working_dir, destination),
-        origin=draft.surroundings.origin(from_) if from_ is not None else ContextOrigin(),
+        origin=draft.surroundings.origin(copy) if isinstance(copy, syntax.Copy) and copy.from_ else ContextOrigin(),
         inline=tuple(_inline(draft, item) for item in copy.heredocs),
         chown=chown or None,
         chmod=chmod or None,

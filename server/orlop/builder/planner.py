@@ -22,11 +22,12 @@ from orlop.core.errors import Location
 from orlop.core.imageconfig import ImageConfig, RunConfig
 from orlop.core.platform import Platform
 from orlop.core.reference import Reference
-from orlop.dockerfile import expand, parser, stages
+from orlop.dockerfile import expand, imagename, parser, stages
 from orlop.dockerfile import instructions as syntax
-from orlop.dockerfile.stages import Stage
+from orlop.dockerfile.position import Span
+from orlop.dockerfile.problems import Problem, quoted
+from orlop.dockerfile.stage import Stage
 
-SCRATCH = "scratch"
 HOSTNAME = "buildkitsandbox"
 
 FindImage = Callable[[Reference, Location], ImageConfig]
@@ -82,7 +83,13 @@ class _Planner:
         self._open: list[int] = []
         self._declared: set[str] = set()
         self._proxies = variables.proxies(request.proxies, request.build_args)
-        self._globals = self._global_values(stage_name)
+        platform_args = variables.automatic(request.build_platform, request.target_platform, stage_name)
+        try:
+            self._globals = stages.global_values(tree, request.build_args, platform_args)
+            self._bases = stages.stage_bases(tree, request.build_args, platform_args)
+        except stages.StageError as error:
+            raise self._from_problem(error.problem) from error
+        self._declared.update(name for arg in tree.global_args for name, _ in arg.entries)
 
     def visit(self, index: int) -> _Finished:
         """Carry out the stage on paper, and before it whatever it needs."""
@@ -90,9 +97,7 @@ class _Planner:
             return self._done[index]
         stage = self._tree.stages[index]
         if index in self._open:
-            raise self._invalid(
-                f"circular dependency detected on stage: {stage.name or index}", self._location(stage.from_)
-            )
+            raise self._invalid(f"circular dependency detected on stage: {stage.label}", self._location(stage.from_))
         self._open.append(index)
         finished = self._carry_out(stage)
         self._open.pop()
@@ -111,7 +116,7 @@ class _Planner:
         number = 0
         for index in sorted(self._done):
             finished = self._done[index]
-            label = (finished.stage.name or f"stage-{index}") if several else ""
+            label = finished.stage.label if several else ""
             from_image = isinstance(finished.base, Reference)
             total = len(finished.draft.steps) + from_image
             base: ScratchBase | StageBase | ImageBase = ScratchBase()
@@ -150,7 +155,7 @@ class _Planner:
 
     def _carry_out(self, stage: Stage) -> _Finished:
         location = self._location(stage.from_)
-        base, name = self._base(stage, location)
+        base = self._base(stage, location)
         base_config: ImageConfig | None = None
         author = ""
         if isinstance(base, StageBase):
@@ -168,7 +173,7 @@ class _Planner:
         triggers = config.on_build
         draft.change(on_build=())
         for text in triggers:
-            for instruction in self._trigger(text, name, location):
+            for instruction in self._trigger(text, stage.from_.image.text, location):
                 self._apply(draft, instruction, location)
         for instruction in stage.instructions:
             self._apply(draft, instruction, self._location(instruction))
@@ -192,7 +197,7 @@ class _Planner:
 
     def _trigger(self, text: str, base: str, location: Location) -> Iterable[syntax.Instruction]:
         """The instructions of one ONBUILD trigger, read under the escape character of this file."""
-        tree = parser.parse(f"FROM {SCRATCH}\n{text}\n")
+        tree = parser.parse(f"# escape={self._tree.escape}\nFROM {stages.SCRATCH}\n{text}\n")
         wrong = next((problem for problem in tree.problems if problem.severity == "error"), None)
         if wrong is not None:
             raise self._invalid(f"invalid ONBUILD trigger {text!r} of {base}: {wrong.message}", location)
@@ -206,38 +211,26 @@ class _Planner:
             network=self._request.network,
             hostname=self._request.build_args.get("BUILDKIT_SANDBOX_HOSTNAME") or HOSTNAME,
             proxies=self._proxies,
-            origin=lambda name: self._origin(name, stage),
+            origin=lambda copy: self._origin(copy, stage),
         )
 
-    def _base(self, stage: Stage, location: Location) -> tuple[Reference | StageBase | None, str]:
-        written = stage.from_.image.text
-        name = self._expand_global(written, location)
-        if not name:
-            raise self._invalid(
-                f"base name ({written}) should not be blank",
-                location,
-                "Give the ARG before FROM a default, or pass it as a build argument.",
-            )
-        if name == SCRATCH:
-            self._check_platform(stage, location)
-            return None, name
-        earlier = [item for item in self._tree.stages[: stage.index] if item.name == name.lower()]
-        if earlier:
-            return StageBase(earlier[-1].index), name
-        self._check_platform(stage, location)
+    def _base(self, stage: Stage, location: Location) -> Reference | StageBase | None:
+        """What the stage starts from; None for nothing."""
+        base = self._bases[stage.index]
+        if base.problem is not None:
+            raise self._from_problem(base.problem)
+        if base.parent is not None:
+            return StageBase(base.parent.index)
+        if base.platform is not None:
+            self._check_platform(base.platform, location)
+        if base.is_scratch:
+            return None
         try:
-            return reference.parse(name).or_latest(), name
+            return reference.parse(base.image).or_latest()
         except errors.InvalidReference as error:
-            reason = error.message.rpartition(": ")[2]
-            raise self._invalid(f'failed to parse stage name "{name}": {reason}', location, error.hint) from error
+            raise self._invalid(error.message, location, error.hint) from error
 
-    def _check_platform(self, stage: Stage, location: Location) -> None:
-        word = stage.from_.platform
-        if word is None:
-            return
-        text = self._expand_global(word.text, location)
-        if not text:
-            return
+    def _check_platform(self, text: str, location: Location) -> None:
         try:
             wanted = platform.parse(text)
         except errors.Invalid as error:
@@ -249,56 +242,39 @@ class _Planner:
                 location=location,
             )
 
-    def _origin(self, name: str, stage: Stage) -> Origin:
-        """What `--from=name` means: a stage by name or number, otherwise an image."""
-        named = [item for item in self._tree.stages if item.name == name.lower()]
-        if named:
-            return self._earlier(named[-1].index, name, stage)
-        if name.isascii() and name.isdigit():
-            if int(name) >= len(self._tree.stages):
-                raise errors.Invalid(f"invalid stage index {name}", hint="Stages count from 0.")
-            return self._earlier(int(name), name, stage)
+    def _origin(self, copy: syntax.Copy, stage: Stage) -> Origin:
+        """What `--from` means: a stage by number or name, otherwise an image."""
+        assert copy.from_ is not None
         try:
-            return ImageOrigin(reference.parse(name).or_latest())
+            found = next(stages.dependencies(self._tree, stage, (copy,)), None)
+        except stages.StageError as error:
+            raise errors.Invalid(error.problem.message, hint=error.problem.hint) from error
+        if found is not None:
+            return self._earlier(found.source.index, copy.from_, stage)
+        try:
+            return ImageOrigin(reference.parse(copy.from_).or_latest())
         except errors.InvalidReference as error:
-            reason = error.message.rpartition(": ")[2]
-            raise errors.Invalid(f'failed to parse stage name "{name}": {reason}', hint=error.hint) from error
+            wrong = imagename.complaint(copy.from_) or error.message
+            message = f"failed to parse stage name {quoted(copy.from_)}: {wrong}"
+            raise errors.Invalid(message, hint=error.hint) from error
 
     def _earlier(self, index: int, name: str, stage: Stage) -> StageOrigin:
-        current = stage.name or f"stage-{stage.index}"
         if index in self._open:
-            raise errors.Invalid(f"circular dependency detected on stage: {current}")
+            raise errors.Invalid(f"circular dependency detected on stage: {stage.label}")
         if index > stage.index:
             raise errors.Invalid(
-                f'cannot copy from stage "{name}", it needs to be defined before current stage "{current}"'
+                f"cannot copy from stage {quoted(name)}, it needs to be defined before current stage "
+                f"{quoted(stage.label)}",
+                hint="Move that stage up.",
             )
         self.visit(index)
         return StageOrigin(index)
 
-    def _global_values(self, stage_name: str) -> dict[str, str]:
-        given = self._request.build_args
-        values = variables.automatic(self._request.build_platform, self._request.target_platform, stage_name)
-        values |= {name: given[name] for name in values if name in given}
-        for arg in self._tree.global_args:
-            for name, default in arg.entries:
-                self._declared.add(name)
-                if name in given:
-                    values[name] = given[name]
-                elif default is not None:
-                    values[name] = self._expand(default.text, values, self._location(arg))
-        return values
-
-    def _expand_global(self, text: str, location: Location) -> str:
-        return self._expand(text, self._globals, location)
-
-    def _expand(self, text: str, values: Mapping[str, str], location: Location) -> str:
-        try:
-            return expand.expand(text, values, self._tree.escape)
-        except expand.ExpandError as error:
-            raise self._invalid(str(error), location) from error
-
     def _location(self, instruction: syntax.Instruction) -> Location:
         return locate(self._request.path, instruction)
+
+    def _from_problem(self, problem: Problem) -> errors.InvalidDockerfile:
+        return invalid(self._request.path, problem)
 
     def _invalid(self, message: str, location: Location, hint: str | None = None) -> errors.InvalidDockerfile:
         return errors.InvalidDockerfile(message, hint=hint, location=location)
@@ -306,15 +282,24 @@ class _Planner:
 
 def locate(path: str, instruction: syntax.Instruction) -> Location:
     """Where an instruction stands."""
-    span = instruction.span
+    return place(path, instruction.span)
+
+
+def place(path: str, span: Span) -> Location:
+    """Where a span of the Dockerfile is."""
     return Location(path, span.start.line, span.start.column, span.end.line, span.end.column)
 
 
+def invalid(path: str, problem: Problem) -> errors.InvalidDockerfile:
+    """The error that tells one problem."""
+    return errors.InvalidDockerfile(problem.message, hint=problem.hint, location=place(path, problem.span))
+
+
 def _target(tree: parser.Dockerfile, request: PlanRequest) -> Stage:
-    if not tree.stages:
-        message, hint = "dockerfile contains no stages to build", "Start a stage with FROM."
-        raise errors.InvalidDockerfile(message, hint=hint, location=Location(request.path, 0))
-    return stages.resolve_target(tree, request.target)
+    try:
+        return stages.resolve_target(tree, request.target)
+    except stages.StageError as error:
+        raise invalid(request.path, error.problem) from error
 
 
 def _epoch(request: PlanRequest) -> int | None:

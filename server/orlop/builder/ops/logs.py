@@ -7,7 +7,7 @@ import os
 import selectors
 import threading
 from collections import deque
-from typing import Literal
+from typing import Literal, Self
 
 from orlop.builder.events import StepLog
 from orlop.core.job import Job
@@ -35,7 +35,7 @@ class LogPump:
         self._reading: dict[int, Stream] = {out: "stdout", err: "stderr"}
         self._thread = threading.Thread(target=self._pump, name=f"log-{step}", daemon=True)
 
-    def __enter__(self) -> LogPump:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
