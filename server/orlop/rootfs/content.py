@@ -1,0 +1,82 @@
+"""The store as a place that images are copied from and to: blobs that are not kept are derived from their layers."""
+
+from __future__ import annotations
+
+from typing import IO
+
+from orlop.core import descriptor as descriptors
+from orlop.core import errors, mediatype
+from orlop.core.descriptor import Descriptor, Index, Manifest
+from orlop.core.digest import Digest
+from orlop.core.job import Job
+from orlop.core.reference import Reference
+from orlop.rootfs import layers
+from orlop.rootfs.workshop import Workshop
+from orlop.store.store import Store
+
+
+class StoreContent:
+    """Implements the ports of `core.content`."""
+
+    def __init__(self, store: Store, workshop: Workshop) -> None:
+        self._store = store
+        self._workshop = workshop
+
+    def has(self, descriptor: Descriptor) -> bool:
+        """Whether the bytes are here or can be derived."""
+        if self._store.blobs.has(descriptor.digest):
+            return True
+        return mediatype.is_layer(descriptor.media_type) and self.has_layer(descriptor.digest)
+
+    def has_layer(self, diff_id: Digest) -> bool:
+        """Whether the layer is unpacked."""
+        return self._store.layers.by_diff_id(diff_id) is not None
+
+    def resolve(self, reference: Reference) -> Descriptor:
+        """The manifest a name stands for."""
+        return self._store.images.find(str(reference)).manifest
+
+    def document(self, descriptor: Descriptor) -> Manifest | Index:
+        """The manifest or index, verified."""
+        return descriptors.parse_document(self._store.blobs.read(descriptor.digest), descriptor.media_type)
+
+    def open(self, descriptor: Descriptor, job: Job) -> IO[bytes]:
+        """The bytes of a blob; the caller verifies and closes."""
+        if self._store.blobs.has(descriptor.digest):
+            return self._store.blobs.open(descriptor.digest)
+        layer = self._store.layers.by_diff_id(descriptor.digest)
+        if layer is None:
+            raise errors.NotFound(
+                f"cannot find blob {descriptor.digest}", hint="Pull or load the image again to restore it."
+            )
+        return layers.open_tar(self._store, self._workshop, layer, job)
+
+    def put(self, descriptor: Descriptor, source: IO[bytes], job: Job) -> None:
+        """Take a blob; layers are unpacked on the way."""
+        if mediatype.is_layer(descriptor.media_type):
+            layers.receive(self._store, self._workshop, source, descriptor, job)
+        else:
+            self._store.blobs.put(descriptor, source, job)
+
+    def put_document(self, document: Manifest | Index, job: Job) -> None:
+        """Take a manifest whose parts are here; the image exists afterwards."""
+        if isinstance(document, Index):
+            self._store.blobs.put_bytes(document.raw)
+            return
+        raw = self._store.blobs.read(document.config.digest)
+        ids: list[str] = []
+        for blob in document.layers:
+            job.checkpoint()
+            diff_id = self._store.layers.uncompressed(blob.digest) or blob.digest
+            layer = self._store.layers.by_diff_id(diff_id)
+            if layer is None:
+                raise errors.NotFound(f"cannot find layer {blob.digest} of the image")
+            ids.append(layer.id)
+        self._store.images.add(document, raw, tuple(ids))
+
+    def tag(self, reference: Reference, target: Descriptor) -> None:
+        """Name an image by its manifest."""
+        image = self._store.images.by_manifest(target.digest)
+        if image is None:
+            raise errors.ImageNotFound(f"cannot tag {reference.familiar}: its image is not in the store")
+        self._store.images.tag(reference, image.id)

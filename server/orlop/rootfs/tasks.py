@@ -1,0 +1,180 @@
+"""What the worker can be asked to do; each task gets its parameters, its descriptors and the way to tell events."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+
+from orlop.archive import apply as applying
+from orlop.archive import diff, removal
+from orlop.rootfs import copying, mounting, people
+from orlop.runtime import launch
+from orlop.runtime.linux import namespaces, paths
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import IO, Any
+
+    from orlop.runtime.linux.channel import Channel
+
+    Task = Callable[[dict[str, Any], list[int], Channel], dict[str, Any]]
+
+_PIECE = 1 << 20
+
+
+def ping(_: dict[str, Any], __: list[int], ___: Channel) -> dict[str, Any]:
+    """Tell that the worker is there."""
+    return {"pid": os.getpid()}
+
+
+def apply(params: dict[str, Any], fds: list[int], _: Channel) -> dict[str, Any]:
+    """Unpack the uncompressed tar on `fds[0]` into the directory `root`; hash it on the way."""
+    in_namespace = namespaces.in_user_namespace()
+    options = applying.ApplyOptions(userxattr=in_namespace, devices=not in_namespace)
+    with open(fds[0], "rb", buffering=0) as raw:
+        source = _Hashing(raw)
+        applied = applying.apply(source, params["root"], options)  # type: ignore[arg-type]
+    return {"size": applied.size, "entries": applied.entries, "digest": source.hexdigest(), "tar_size": source.size}
+
+
+def seal(params: dict[str, Any], _: list[int], __: Channel) -> dict[str, Any]:
+    """Hash the canonical tar of the layer at `root`."""
+    hasher = hashlib.sha256()
+    size = 0
+
+    def take(data: bytes) -> None:
+        nonlocal size
+        hasher.update(data)
+        size += len(data)
+
+    written = diff.write_layer(params["root"], take)
+    return {"digest": hasher.hexdigest(), "tar_size": size, "size": written.size, "entries": written.entries}
+
+
+def tar(params: dict[str, Any], fds: list[int], _: Channel) -> dict[str, Any]:
+    """Write the canonical tar of the layer at `root` to `fds[0]`."""
+    target = fds[0]
+
+    def send(data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(target, view) :]
+
+    written = diff.write_layer(params["root"], send)
+    os.close(target)
+    return {"size": written.size, "entries": written.entries}
+
+
+def remove(params: dict[str, Any], _: list[int], __: Channel) -> dict[str, Any]:
+    """Remove the tree at `path`, whoever owns its files."""
+    removal.remove_tree(params["path"])
+    return {}
+
+
+def measure(params: dict[str, Any], _: list[int], __: Channel) -> dict[str, Any]:
+    """The bytes of regular files below `root`, hard links once."""
+    return {"size": _measure(params["root"])}
+
+
+def copy(params: dict[str, Any], _: list[int], channel: Channel) -> dict[str, Any]:
+    """COPY or ADD into a snapshot: see `copying.copy`."""
+    with mounting.snapshot(params["target"]) as root:
+        warnings = copying.copy(params, root)
+    for warning in warnings:
+        channel.send({"event": "warning", "message": warning})
+    return {"size": _measure(params["target"]["upper"])}
+
+
+def make_directory(params: dict[str, Any], _: list[int], __: Channel) -> dict[str, Any]:
+    """WORKDIR: make `path` and its missing parents in a snapshot, owned by `user`."""
+    with mounting.snapshot(params["target"]) as root:
+        uid, gid = people.resolve(root, params["user"])[:2]
+
+        def own(parent: int, name: str) -> None:
+            made.append((os.dup(parent), name))
+
+        made: list[tuple[int, str]] = []
+        os.close(paths.make_directories(root, params["path"], 0o755, own))
+        for parent, name in made:
+            os.chown(name, uid, gid, dir_fd=parent, follow_symlinks=False)
+            os.close(parent)
+    return {"size": 0}
+
+
+def run(params: dict[str, Any], fds: list[int], channel: Channel) -> dict[str, Any]:
+    """Run a container to its end; `fds` are its standard streams."""
+
+    def attach(pid: int) -> dict[str, Any] | None:
+        channel.send({"event": "network", "pid": pid})
+        received = channel.receive()
+        return received[0] if received is not None else None
+
+    status = launch.launch(params["spec"], launch.Stdio(*fds), attach_network=attach if params.get("attach") else None)
+    for fd in fds:
+        os.close(fd)
+    upper = params["spec"]["rootfs"]["upper"]
+    status["size"] = _measure(upper) if upper and status["error"] is None else 0
+    return status
+
+
+def read(params: dict[str, Any], _: list[int], __: Channel) -> dict[str, Any]:
+    """The text of a file inside a read-only snapshot of `lowers`, at most `limit` bytes; null when it is not there."""
+    with mounting.reading(params["lowers"]) as root:
+        try:
+            fd = paths.open_inside(root, params["path"], os.O_RDONLY | os.O_NONBLOCK)
+        except OSError:
+            return {"text": None}
+        with open(fd, "rb") as file:
+            return {"text": file.read(params.get("limit", _PIECE)).decode("utf-8", "replace")}
+
+
+TASKS: dict[str, Task] = {
+    "ping": ping, "apply": apply, "seal": seal, "tar": tar, "remove": remove, "measure": measure, "copy": copy,
+    "mkdir": make_directory, "run": run, "read": read,
+}  # fmt: skip
+
+
+class _Hashing:
+    """A reader that hashes what passes through it."""
+
+    def __init__(self, source: IO[bytes]) -> None:
+        self._source = source
+        self._hasher = hashlib.sha256()
+        self.size = 0
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill the buffer as far as the source has bytes."""
+        count: int = self._source.readinto(buffer)  # type: ignore[attr-defined]
+        self._hasher.update(memoryview(buffer)[:count])
+        self.size += count
+        return count
+
+    def read(self, count: int = _PIECE) -> bytes:
+        """At most `count` bytes."""
+        data = self._source.read(count)
+        self._hasher.update(data)
+        self.size += len(data)
+        return data
+
+    def hexdigest(self) -> str:
+        """The sha256 of all that was read."""
+        return self._hasher.hexdigest()
+
+
+def _measure(root: str) -> int:
+    size = 0
+    seen: set[int] = set()
+    pending = [root]
+    while pending:
+        with os.scandir(pending.pop()) as scan:
+            for item in scan:
+                status = item.stat(follow_symlinks=False)
+                kind = status.st_mode & 0o170000
+                if kind == 0o040000:
+                    pending.append(item.path)
+                elif kind == 0o100000 and status.st_ino not in seen:
+                    size += status.st_size
+                    if status.st_nlink > 1:
+                        seen.add(status.st_ino)
+    return size

@@ -1,0 +1,205 @@
+"""The client of the worker process: starts it when first needed, hands it tasks from any thread."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from orlop.core import errors
+from orlop.core.job import Job
+from orlop.runtime import userns
+from orlop.runtime.linux import leanjson
+from orlop.runtime.linux.channel import Channel, pair
+
+_LARGE = 64 << 10
+OnEvent = Callable[[dict[str, Any]], dict[str, Any] | None]
+
+
+class Workshop:
+    """One worker process, started lazily and again after it died; tasks run in children of it, side by side."""
+
+    def __init__(self, store_root: Path) -> None:
+        self._root = store_root
+        self._lock = threading.Lock()
+        self._channel: Channel | None = None
+        self._pid = 0
+        self._next = 0
+        self.mapping = userns.for_current_user()
+
+    def call(
+        self,
+        task: str,
+        params: Mapping[str, Any],
+        job: Job,
+        *,
+        fds: Sequence[int] = (),
+        on_event: OnEvent | None = None,
+    ) -> dict[str, Any]:
+        """Run one task and return its result; its errors are raised here as they were there.
+
+        `on_event` may answer an event with a message for the task. At cancel the task and all it started are killed.
+        """
+        job.checkpoint()
+        ours, theirs = pair()
+        number = self._submit(task, params, theirs, fds)
+        release = job.token.on_cancel(lambda: self._tell({"cancel": number}))
+        try:
+            return self._converse(task, ours, job, on_event)
+        except BaseException:
+            self._tell({"cancel": number})
+            raise
+        finally:
+            release()
+            self._tell({"done": number})
+            ours.close()
+
+    def close(self) -> None:
+        """End the worker and whatever runs in it."""
+        with self._lock:
+            channel, self._channel, pid, self._pid = self._channel, None, self._pid, 0
+        if channel is not None:
+            channel.close()
+            _reap(pid)
+
+    def _converse(self, task: str, ours: Channel, job: Job, on_event: OnEvent | None) -> dict[str, Any]:
+        while True:
+            received = ours.receive()
+            if received is None:
+                job.checkpoint()
+                raise errors.OrlopError(
+                    f"cannot finish {task!r}: its helper process was killed",
+                    hint="Try again; if it happens again, look for the out-of-memory killer in the kernel's log.",
+                )
+            message = received[0]
+            if "result" in message:
+                result: dict[str, Any] = message["result"]
+                return result
+            if "error" in message:
+                raise _error(task, message["error"])
+            if on_event is not None and (answer := on_event(message)) is not None:
+                ours.send(answer)
+
+    def _submit(self, task: str, params: Mapping[str, Any], theirs: Channel, fds: Sequence[int]) -> int:
+        passed = [theirs.fileno(), *fds]
+        text = leanjson.dumps(dict(params))
+        large = _in_memory(text) if len(text) > _LARGE else None
+        if large is not None:
+            passed.append(large)
+        try:
+            with self._lock:
+                self._next += 1
+                message = {"id": self._next, "task": task, "params": None if large is not None else dict(params)}
+                try:
+                    self._started().send(message, passed)
+                except OSError:
+                    # The worker died since the last task (or at its start): one new one is worth a try.
+                    self._forget()
+                    self._started().send(message, passed)
+                return self._next
+        finally:
+            theirs.close()
+            if large is not None:
+                os.close(large)
+
+    def _started(self) -> Channel:
+        if self._channel is None:
+            ours, theirs = pair()
+            words = os.memfd_create("worker-stderr", os.MFD_CLOEXEC)
+            null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+            mapping = None if self.mapping.kind == "identity" else self.mapping
+            try:
+                self._pid = userns.spawn(
+                    "orlop.rootfs.worker:main",
+                    mapping=mapping,
+                    fds=(theirs.fileno(),),
+                    params={"devices": mapping is None},
+                    stdio=(null, words, words),
+                )
+                theirs.close()
+                self._channel = ours
+                if not self._answers():
+                    self._forget()
+                    raise _start_error(words)
+            finally:
+                theirs.close()
+                os.close(null)
+                os.close(words)
+        return self._channel
+
+    def _answers(self) -> bool:
+        """A worker that cannot enter its namespace ends at once; find out before the first task is lost."""
+        assert self._channel is not None
+        ours, theirs = pair()
+        try:
+            self._channel.send({"id": 0, "task": "ping", "params": {}}, [theirs.fileno()])
+            theirs.close()
+            alive = ours.receive() is not None
+            self._channel.send({"done": 0})
+        except OSError:
+            return False
+        finally:
+            ours.close()
+            theirs.close()
+        return alive
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        with self._lock:
+            if self._channel is not None:
+                try:
+                    self._channel.send(message)
+                except OSError:
+                    self._forget()
+
+    def _forget(self) -> None:
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+            _reap(self._pid)
+            self._pid = 0
+
+
+def _in_memory(text: str) -> int:
+    fd = os.memfd_create("parameters", os.MFD_CLOEXEC)
+    with open(fd, "wb", closefd=False) as file:
+        file.write(text.encode())
+    return fd
+
+
+def _reap(pid: int) -> None:
+    try:
+        os.waitpid(pid, 0)
+    except ChildProcessError:
+        return
+
+
+def _start_error(words: int) -> errors.OrlopError:
+    """What the worker said before it ended, as `userns.spawn` writes it."""
+    text = os.pread(words, 1 << 16, 0)
+    line = text.strip().rpartition(b"\n")[2]
+    if line.startswith(b"{"):
+        return _error("start", leanjson.loads(line))
+    detail = text.decode("utf-8", "replace") or None
+    return errors.Unavailable(
+        "cannot start the helper process", hint="Run `orlop doctor` to see what this host allows.", detail=detail
+    )
+
+
+def _error(task: str, data: Mapping[str, Any]) -> errors.OrlopError:
+    if data["kind"] == "bug":
+        return errors.OrlopError(f"cannot finish {task!r}: {data['message']}", detail=data["hint"])
+    kind = getattr(errors, data["kind"], None) or _by_kind(data["kind"])
+    error: errors.OrlopError = kind(data["message"], hint=data["hint"])
+    return error
+
+
+def _by_kind(kind: str) -> type[errors.OrlopError]:
+    pending: list[type[errors.OrlopError]] = [errors.OrlopError]
+    while pending:
+        found = pending.pop()
+        if found.kind == kind:
+            return found
+        pending.extend(found.__subclasses__())
+    return errors.OrlopError
