@@ -42,13 +42,8 @@ def receive(store: Store, workshop: Workshop, source: IO[bytes], expected: Descr
 
 def receive_tar(store: Store, workshop: Workshop, source: IO[bytes], job: Job) -> Layer:
     """Take a root file system archive of unknown digest, compressed or not; the layer's own tar stands for it."""
-    layer = _unpack(store, workshop, source, job)
     # The archive is not kept, so the layer must be known by the tar that its tree gives.
-    result = workshop.call("seal", {"root": str(store.layers.path(layer.id))}, job)
-    diff_id = Digest("sha256", result["digest"])
-    if diff_id == layer.diff_id:
-        return layer
-    return store.layers.set_diff_id(layer.id, diff_id, result["tar_size"])
+    return seal(store, workshop, _unpack(store, workshop, source, job, known=False), job)
 
 
 def seal(store: Store, workshop: Workshop, layer: Layer, job: Job) -> Layer:
@@ -83,7 +78,10 @@ def _derive(workshop: Workshop, params: dict[str, Any], write: int, job: Job) ->
         os.close(write)
 
 
-def _unpack(store: Store, workshop: Workshop, source: IO[bytes], job: Job) -> Layer:
+def _unpack(
+    store: Store, workshop: Workshop, source: compression.Readable, job: Job, *, known: bool = True
+) -> Layer:
+    """A layer of the (perhaps compressed) tar `source`; `known` by the digest of that tar, whose bytes are kept."""
     plain = compression.decompressed(source)
     with store.layers.new() as pending:
         read, write = os.pipe2(os.O_CLOEXEC)
@@ -96,11 +94,11 @@ def _unpack(store: Store, workshop: Workshop, source: IO[bytes], job: Job) -> La
             feeder.join()
         if feeder.error is not None:
             raise feeder.error
-        known = store.layers.by_diff_id(Digest("sha256", result["digest"]))
-        if known is not None:
-            return known
-        return pending.commit(
-            size=result["size"], diff_id=Digest("sha256", result["digest"]), tar_size=result["tar_size"]
+        if not known:
+            return pending.commit(size=result["size"])
+        diff_id = Digest("sha256", result["digest"])
+        return store.layers.by_diff_id(diff_id) or pending.commit(
+            size=result["size"], diff_id=diff_id, tar_size=result["tar_size"]
         )
 
 
