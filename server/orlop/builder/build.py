@@ -13,7 +13,7 @@ from orlop.builder.context import Context
 from orlop.builder.contexthash import ContextHasher, Selection
 from orlop.builder.executor import Executor
 from orlop.builder.images import BaseImages, Pull
-from orlop.builder.ops.perform import Attach, Performer
+from orlop.builder.ops.perform import Performer
 from orlop.builder.plan import Plan
 from orlop.core import errors
 from orlop.core.job import Job
@@ -50,14 +50,18 @@ class BuildRequest:
 
 @attrs.frozen(kw_only=True)
 class BuildServices:
-    """What a build works with; `pull` fetches images that the store lacks, `attach` gives a RUN its network."""
+    """What a build works with.
+
+    `pull` fetches images that the store lacks. `network_dir` keeps track of the networks of all this user's
+    containers; None is a directory of the builder's own.
+    """
 
     store: Store
     workshop: Workshop
     host: Platform
     pull: Pull | None = None
     now: Callable[[], float] = time.time
-    attach: Attach | None = None
+    network_dir: Path | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -116,7 +120,7 @@ def build(request: BuildRequest, services: BuildServices, job: Job) -> BuildResu
         context_root=root,
         selections=selections,
         hasher=hasher,
-        attach=services.attach,
+        network_dir=services.network_dir or services.store.root / "network",
     )
     executor = Executor(
         plan,
@@ -128,8 +132,10 @@ def build(request: BuildRequest, services: BuildServices, job: Job) -> BuildResu
         services.now,
         no_cache=request.no_cache,
     )
-    executed = executor.run(job)
-    image = commit.commit(plan, executed, images.found, request.tags, services.store, services.now, job)
+    # Protects whatever the build finds or makes from collections until the image holds it.
+    with services.store.leases.hold("build", (image.id for image in images.found.values())):
+        executed = executor.run(job)
+        image = commit.commit(plan, executed, images.found, request.tags, services.store, services.now, job)
     seconds = time.monotonic() - began
     job.tell(events.BuildDone(image.id, request.tags, seconds, executed.cached, executed.total))
     return BuildResult(image=image, cached=executed.cached, total=executed.total, seconds=seconds)

@@ -32,10 +32,10 @@ Chain = tuple[Layer, ...]
 class Performer(Protocol):
     """Does what a step asks for."""
 
-    def __call__(self, step: Step, base: Chain, source: Chain, job: Job) -> Layer:
+    def __call__(self, step: Step, base: Chain, source: Chain, job: Job) -> tuple[Layer, bool]:
         """The layer that `step` makes on `base`, copying from `source` if it copies from another state.
 
-        Raises `BuildFailed`; nothing is left when it raises anything.
+        And whether the layer may serve again. Raises `BuildFailed`; nothing is left when it raises anything.
         """
 
 
@@ -210,7 +210,7 @@ class Executor:
         started, clock = self._now(), time.monotonic()
         job.tell(events.StepStarted(step.id, started))
         try:
-            layer = self._perform(step, base, self._source(step), job)
+            layer, reusable = self._perform(step, base, self._source(step), job)
         except errors.Cancelled:
             raise
         except errors.OrlopError as error:
@@ -218,10 +218,15 @@ class Executor:
             job.tell(events.StepFailed(step.id, error.message, error.location))
             raise
         created = self._now()
-        key = self._keys.steps[step.id]
+        if reusable:
+            self._remember(step, layer, created)
+        job.tell(events.StepDone(step.id, time.monotonic() - clock))
+        return MadeLayer(layer, created)
+
+    def _remember(self, step: Step, layer: Layer, created: float) -> None:
         self._store.cache.put(
             CacheRecord(
-                key=key,
+                key=self._keys.steps[step.id],
                 layer_id=layer.id,
                 description=step.created_by,
                 created=created,
@@ -230,8 +235,6 @@ class Executor:
                 data={},
             )
         )
-        job.tell(events.StepDone(step.id, time.monotonic() - clock))
-        return MadeLayer(layer, created)
 
     def _source(self, step: Step) -> Chain:
         if not isinstance(step.operation, CopyOp):
