@@ -8,6 +8,7 @@ from __future__ import annotations
 import attrs
 
 from orlop.dockerfile import directives as directive_lines
+from orlop.dockerfile import lintoptions
 from orlop.dockerfile.directives import Directives
 from orlop.dockerfile.instructions import Arg, From, Instruction
 from orlop.dockerfile.nodes import Node
@@ -55,7 +56,8 @@ def parse(text: str) -> Dockerfile:
             instructions.append(instruction)
         nodes.append(Node(part.kind, part.first, part.last, index.slice(part.first, part.last), instruction))
     stages, global_args, misplaced = _arrange(instructions)
-    problems = [*directives.problems, *scanned.problems, *misplaced, *_whole(text, index, instructions)]
+    problems = [*directives.problems, *_check_options(directives), *scanned.problems, *misplaced]
+    problems += _whole(text, index, instructions)
     for instruction in instructions:
         if instruction.problems:
             problems += instruction.problems
@@ -104,6 +106,18 @@ def _arrange(
             problems.append(error("no-stage", "no build stage in current context", instruction.keyword_span, hint))
     close()
     return tuple(stages), tuple(global_args), problems
+
+
+def _check_options(directives: Directives) -> list[Problem]:
+    item = next((item for item in directives.items if item.name == "check"), None)
+    if item is None:
+        return []
+    try:
+        lintoptions.parse(directives.value("check") or "")
+    except lintoptions.OptionsError as wrong:
+        hint = "Write skip=RULE, error=true or experimental=RULE, with semicolons between them."
+        return [error("invalid-check", f"failed to parse check options: {wrong}", item.value_span, hint)]
+    return []
 
 
 def _whole(text: str, index: LineIndex, instructions: list[Instruction]) -> list[Problem]:

@@ -1,5 +1,5 @@
 """Lint rules, BuildKit's `build --check`: each a value, in small files by family. Entry: `check`."""
 
-from orlop.dockerfile.rules.checking import check
+from orlop.dockerfile.rules.checking import RULES, check, failure
 
-__all__ = ["check"]
+__all__ = ["RULES", "check", "failure"]
