@@ -34,12 +34,13 @@ class Stdio:
 
 
 class Started:
-    """What the conversation with the first process gave: why it failed (None: it runs), and what to clean up."""
+    """What the conversation with the first process gave: its pid, why it failed (None: it runs), what to clean up."""
 
-    __slots__ = ("failure", "stubs")
+    __slots__ = ("failure", "pid", "stubs")
 
     def __init__(self) -> None:
         self.failure: dict[str, Any] | None = None
+        self.pid: int | None = None
         self.stubs: dict[str, Any] = {}
 
 
@@ -69,7 +70,7 @@ def launch(
     pid = fork_init(spec, stdio, ours, theirs, die_with_me=True)
     theirs.close()
     try:
-        started = converse(ours, lambda: pid, attach_network=attach_network, on_terminal=on_terminal)
+        started = converse(ours, pid, attach_network=attach_network, on_terminal=on_terminal)
         if started.failure is None and on_start is not None:
             on_start(pid)
     except BaseException:
@@ -98,13 +99,18 @@ def fork_init(spec: SpecJson, stdio: Stdio | None, ours: Channel, theirs: Channe
 
 def converse(
     channel: Channel,
-    pid: Callable[[], int],
+    pid: int | None = None,
     *,
     attach_network: Callable[[int], dict[str, Any] | None] | None = None,
     on_terminal: Callable[[int], None] | None = None,
 ) -> Started:
-    """Answer the first process until its program runs or has failed; see `launch` for the callbacks."""
+    """Answer the first process until its program runs or has failed; see `launch` for the callbacks.
+
+    Without `pid` a message {"init": pid} on the same channel tells it.
+    """
     started = Started()
+    started.pid = pid
+    waiting = False
     while True:
         received = channel.receive()
         if received is None:
@@ -116,8 +122,12 @@ def converse(
             started.stubs = message["stubs"]
         elif "failed" in message:
             started.failure = message
-        elif "namespaces" in message:
-            answer = attach_network(pid()) if attach_network is not None else None
+        elif "init" in message:
+            started.pid = message["init"]
+        waiting = waiting or "namespaces" in message
+        if waiting and started.pid is not None:
+            waiting = False
+            answer = attach_network(started.pid) if attach_network is not None else None
             channel.send({"go": True, **(answer or {})})
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import _signal  # type: ignore[import-not-found]  # `signal` would load the enumerations
+import _signal  # `signal` would load the enumerations
 import os
 
 _SIGCHLD, _SIGTTOU, _SIGTTIN = _signal.SIGCHLD, _signal.SIGTTOU, _signal.SIGTTIN

@@ -22,6 +22,7 @@ from orlop.runtime.linux import cgroups, mounts, namespaces, paths, signals, sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, NoReturn
 
     from orlop.runtime.linux.channel import Channel
@@ -34,9 +35,14 @@ _SIOCSIFFLAGS, _IFF_UP_RUNNING = 0x8914, 0x1 | 0x40
 
 def run(spec: SpecJson, stdio: tuple[int, int, int] | None, channel: Channel, *, die_with: int | None) -> NoReturn:
     """Be the first process of a container; `stdio` None means a terminal. `die_with` is the parent to die with."""
+    tell_failures(channel, lambda: _run(spec, stdio, channel, die_with))
+
+
+def tell_failures(channel: Channel, work: Callable[[], None]) -> NoReturn:
+    """Do `work`, which should end in the user's program; if it does not, say why and end the process."""
     code = CANNOT_START
     try:
-        _run(spec, stdio, channel, die_with)
+        work()
     except program.CannotExecute as error:
         code = error.code
         _tell(channel, {"failed": error.message, "code": code, "kind": "invalid", "hint": None})
@@ -61,7 +67,7 @@ def _run(spec: SpecJson, stdio: tuple[int, int, int] | None, channel: Channel, d
             os._exit(CANNOT_START)
     os.setsid()
     if stdio is not None:
-        _take_streams(stdio)
+        take_streams(stdio)
     syscalls.close_on_exec_from(3)
     limited = namespaces.in_user_namespace() or cgroups.devices_limited()
     flags = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWUTS | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWCGROUP
@@ -90,7 +96,7 @@ def _run(spec: SpecJson, stdio: tuple[int, int, int] | None, channel: Channel, d
     tree.rewrite(answer.get("files") or {})
     confine.set_limits(spec["rlimits"])
     who = identity.resolve(spec["user"], spec["groups"])
-    _enter_directory(spec["cwd"])
+    enter_directory(spec["cwd"], make=True)
     if slave is not None:
         console.take(slave)
     become_program(spec, who, tty=slave is not None, dying=die_with is not None, nodes=limited)
@@ -114,7 +120,7 @@ def become_program(spec: SpecJson, who: identity.Identity, *, tty: bool, dying: 
     program.execute(file, spec["args"], env)
 
 
-def _take_streams(stdio: tuple[int, int, int]) -> None:
+def take_streams(stdio: tuple[int, int, int]) -> None:
     """Put the three streams at 0, 1 and 2, wherever they are now."""
     high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10) for fd in stdio]
     for number, fd in enumerate(high):
@@ -184,14 +190,15 @@ def _keyring() -> None:
         return  # a kernel without keys, or an outer filter that forbids them: then there are none to leak
 
 
-def _enter_directory(path: str) -> None:
-    """Go to the working directory, made when missing; it must be inside the root (CVE-2024-21626)."""
+def enter_directory(path: str, *, make: bool) -> None:
+    """Go to the working directory, made first if asked; it must be inside the root (CVE-2024-21626)."""
     if not path.startswith("/"):
         path = f"/{path}"
     try:
-        root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        os.close(paths.make_directories(root, path))
-        os.close(root)
+        if make:
+            root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            os.close(paths.make_directories(root, path))
+            os.close(root)
         os.chdir(path)
         inside = os.getcwd().startswith("/")
     except OSError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import _signal  # type: ignore[import-not-found]  # `signal` would load the enumerations
+import _signal  # `signal` would load the enumerations
 
 from orlop.core import errors
 

@@ -1,0 +1,122 @@
+"""A container as everybody sees it: what it was created from, whether it runs, how it ended; read from its bundle."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import attrs
+
+from orlop.core import errors
+from orlop.runtime.shim import state
+from orlop.runtime.spec import ContainerSpec, ExitStatus
+
+Status = Literal["created", "running", "exited"]
+# What is said of a container whose shim was killed: it has ended, nobody knows how.
+UNKNOWN_EXIT = ExitStatus(255, error="the exit code is unknown: the container's shim was killed")
+
+
+@attrs.frozen(slots=True)
+class ImageOrigin:
+    """The image a container was made from: as it was named then, and its ID as text."""
+
+    name: str
+    id: str
+
+
+@attrs.frozen(slots=True, kw_only=True)
+class Container:
+    """One container; times are Unix seconds, `pid` is that of its first process while it runs.
+
+    `exit` is the end of the last run. `means` says how its network works (`bridge`, `slirp4netns`, `host` …).
+    """
+
+    id: str
+    name: str
+    image: ImageOrigin
+    spec: ContainerSpec
+    bundle: Path
+    created: float
+    labels: Mapping[str, str]
+    auto_remove: bool
+    status: Status
+    pid: int | None = None
+    started: float | None = None
+    finished: float | None = None
+    exit: ExitStatus | None = None
+    socket: str | None = None
+    means: str | None = None
+    address: str | None = None
+
+
+def read(bundle: Path) -> Container | None:
+    """The container of a bundle, None when it is gone; raises `Corrupt` when its files are broken."""
+    try:
+        config = state.read(f"{bundle}/{state.CONFIG}")
+        if config is None:
+            return None
+        # The end before the start: a start removes the old end first, so both are of one run.
+        last = state.read(f"{bundle}/{state.STATE}")
+        end = state.read(f"{bundle}/{state.EXIT}")
+        return _container(bundle, config, last, end)
+    except (KeyError, TypeError, ValueError, OSError) as error:
+        raise errors.Corrupt(
+            f"cannot read container {bundle.name}: {error}", hint="Remove it with `orlop rm --force`."
+        ) from error
+
+
+def _container(
+    bundle: Path, config: Mapping[str, Any], last: dict[str, Any] | None, end: dict[str, Any] | None
+) -> Container:
+    status: Status = "created"
+    exit_status: ExitStatus | None = None
+    running = last is not None and end is None and state.alive(last["init"])
+    if running:
+        status = "running"
+    elif end is not None:
+        status, exit_status = "exited", exit_of(end)
+    elif last is not None:
+        # It may have ended, and been written down, between the two looks.
+        end = state.read(f"{bundle}/{state.EXIT}")
+        status, exit_status = "exited", exit_of(end) if end is not None else UNKNOWN_EXIT
+    return Container(
+        id=config["id"],
+        name=config["name"],
+        image=ImageOrigin(config["image"]["name"], config["image"]["id"]),
+        spec=ContainerSpec.from_json(config["spec"]),
+        bundle=bundle,
+        created=config["created"],
+        labels=config["labels"],
+        auto_remove=config["auto_remove"],
+        status=status,
+        pid=last["init"]["pid"] if running and last is not None else None,
+        started=last["started"] if last is not None else None,
+        finished=end["finished"] if end is not None else None,
+        exit=exit_status,
+        socket=last["socket"] if running and last is not None else None,
+        means=last["means"] if last is not None else None,
+        address=_address(bundle) if running else None,
+    )
+
+
+def exit_of(data: Mapping[str, Any]) -> ExitStatus:
+    """The exit status of its JSON form."""
+    return ExitStatus(data["code"], data["signal"], data["oom"], data["error"])
+
+
+def _address(bundle: Path) -> str | None:
+    try:
+        return (bundle / "address").read_text(encoding="ascii").strip() or None
+    except FileNotFoundError:
+        return None
+
+
+def identity(bundle: Path) -> dict[str, Any] | None:
+    """Who the first process of a running container is, for signals that must not hit another process."""
+    last = state.read(f"{bundle}/{state.STATE}")
+    if last is None or os.path.exists(f"{bundle}/{state.EXIT}") or not state.alive(last["init"]):
+        return None
+    found: dict[str, Any] = last["init"]
+    return found

@@ -1,0 +1,374 @@
+"""Containers from creation to removal: start, attach, exec, signals, stop, wait, logs; several processes at once."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal as signals_module
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from orlop.core import errors
+from orlop.core.job import Job
+from orlop.runtime import bundles, container, logs, sessions, userns
+from orlop.runtime.container import Container, ImageOrigin
+from orlop.runtime.linux import signals
+from orlop.runtime.linux.channel import Channel
+from orlop.runtime.network import attach as networks
+from orlop.runtime.network import helper, resolv
+from orlop.runtime.sessions import ExecSession, Session
+from orlop.runtime.shim import state
+from orlop.runtime.shims import Shims
+from orlop.runtime.spec import ContainerSpec, ExitStatus
+
+_LONGEST_SOCKET = 107
+
+
+class Manager:
+    """`root` holds the bundles, `run_dir` sockets and the network's state; `remove_tree` deletes mapped owners' trees.
+
+    Thread-safe. Containers, by name, ID or unique prefix of it, outlive this object and its process.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        run_dir: Path,
+        *,
+        remove_tree: Callable[[Path], None],
+        mapping: userns.IdMapping | None = None,
+    ) -> None:
+        self._bundles = bundles.Bundles(root)
+        self._run_dir = run_dir
+        self._remove_tree = remove_tree
+        self._mapping = mapping or userns.for_current_user()
+        self._shims = Shims()
+        try:
+            run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise errors.from_os(error, f"create {run_dir}") from error
+
+    def close(self) -> None:
+        """Let go; containers go on."""
+        self._shims.close()
+
+    def create(
+        self,
+        spec: ContainerSpec,
+        image: ImageOrigin,
+        *,
+        name: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        auto_remove: bool = False,
+        prepare: Callable[[Path], None] | None = None,
+    ) -> Container:
+        """Create a container whose root is `spec.rootfs.lowers`; see `Bundles.create`."""
+        return self._bundles.create(
+            spec, image, name=name, labels=labels or {}, auto_remove=auto_remove, prepare=prepare
+        )
+
+    def list(self) -> tuple[Container, ...]:
+        """All containers, newest first."""
+        return self._bundles.list()
+
+    def inspect(self, text: str) -> Container:
+        """One container; raises `ContainerNotFound`, or `Conflict` for an ambiguous prefix."""
+        return self._bundles.find(text)
+
+    def start(
+        self, text: str, job: Job, *, foreground: bool = False, size: tuple[int, int] | None = None
+    ) -> Session | None:
+        """Start a container that does not run; with `foreground` returns the session that sees all its output.
+
+        `size` is the terminal's (columns, rows). Raises `Unavailable`, `Invalid` or what else kept it from starting;
+        the reason and the exit code 125 to 127 are then those of the container too. A running one is left alone when
+        not in the foreground, and is a `Conflict` otherwise.
+        """
+        found = self.inspect(text)
+        with self._bundles.locked(found.bundle, job):
+            current = self.inspect(found.id)
+            if current.status == "running":
+                if foreground:
+                    raise errors.Conflict(
+                        f"the container {current.name} is running", hint="Attach to it, or stop it first."
+                    )
+                return None
+            return self._start(current, job, foreground=foreground, size=size)
+
+    def attach(self, text: str) -> Session:
+        """Connect to a running container; sees what it writes from now on."""
+        found = self._running(text)
+        if found.socket is not None:
+            with contextlib.suppress(OSError):
+                return sessions.connect(found.socket)
+        raise errors.Conflict(
+            f"cannot attach to {found.name}: it has ended or lost its shim", hint="Look at its log, or restart it."
+        )
+
+    def exec(
+        self,
+        text: str,
+        args: Sequence[str],
+        *,
+        env: Sequence[str] = (),
+        cwd: str | None = None,
+        user: str | None = None,
+        stdio: tuple[int, int, int] | None = None,
+        size: tuple[int, int] | None = None,
+    ) -> ExecSession:
+        """Start another program in a running container, with descriptors of ours or, without them, a terminal.
+
+        It has the container's environment and then `env`, its user unless given, its confinement. It is killed when
+        this process ends. Why it could not start is told by `ExecSession.wait`.
+        """
+        found = self._running(text)
+        last = state.read(f"{found.bundle}/{state.STATE}") or {}
+        spec = attrs.evolve(
+            found.spec,
+            args=tuple(args),
+            env=(*found.spec.env, *env),
+            cwd=cwd or found.spec.cwd,
+            user=found.spec.user if user is None else user,
+            init=False,
+        )
+        message = {"exec": {"init": last["init"], "cgroups": last["cgroups"], "spec": spec.to_json()}}
+        channel = self._shims.request(message, stdio or ())
+        if stdio is not None:
+            return ExecSession(channel, None)
+        received = channel.receive()
+        if received is None or "terminal" not in received[0]:
+            channel.close()
+            reason = received[0]["error"] if received is not None else "its helper was killed"
+            raise errors.Unavailable(f"cannot run {args[0] if args else 'nothing'} in {found.name}: {reason}")
+        session = ExecSession(channel, received[1][0])
+        if size is not None:
+            session.resize(*size)
+        return session
+
+    def kill(self, text: str, signal: str = "SIGKILL") -> None:
+        """Send a signal, by name or number, to the first process of a running container."""
+        number = signals.number(signal)
+        found = self._running(text)
+        if not _send_signal(found.bundle, number):
+            raise errors.Conflict(f"cannot kill {found.name}: it is not running")
+
+    def stop(self, text: str, job: Job, *, timeout: float | None = None) -> ExitStatus:
+        """Ask a container to end by its stop signal, kill it after `timeout` seconds; returns how it ended.
+
+        One that does not run is left as it is.
+        """
+        found = self.inspect(text)
+        if found.status == "running" and _send_signal(found.bundle, signals.number(found.spec.stop_signal)):
+            patience = found.spec.stop_timeout if timeout is None else timeout
+            if not self._ended_within(found, patience, job):
+                _send_signal(found.bundle, signals_module.SIGKILL)
+        return self.wait(found.id, job)
+
+    def wait(self, text: str, job: Job) -> ExitStatus:
+        """Wait until a container ends, and say how; at once when it does not run. Raises `Cancelled`."""
+        found = self.inspect(text)
+        self._ended_within(found, None, job)
+        # The first process is gone a moment after its end is on disk, except when the shim was killed.
+        after = container.read(found.bundle)
+        if after is None:
+            raise errors.ContainerNotFound(f"no container {found.name}: it was removed")
+        return after.exit or ExitStatus(0)
+
+    def logs(
+        self, text: str, job: Job, *, tail: int | None = None, since: str = "", follow: bool = False
+    ) -> Iterator[logs.LogLine]:
+        """What a container wrote; with `follow` until it ends."""
+        found = self.inspect(text)
+        going = (lambda: container.identity(found.bundle) is not None) if follow else None
+        return logs.read(found.bundle, job, tail=tail, since=since, follow=going)
+
+    def remove(self, text: str, job: Job, *, force: bool = False) -> Container:
+        """Remove a container that does not run, or with `force` kill it first; returns what was removed."""
+        found = self.inspect(text)
+        if found.status == "running":
+            if not force:
+                raise errors.Conflict(
+                    f"cannot remove {found.name}: it is running", hint="Stop it first, or remove it with --force."
+                )
+            _send_signal(found.bundle, signals_module.SIGKILL)
+            self._ended_within(found, None, job)
+        with self._bundles.locked(found.bundle, job):
+            gone = self._bundles.discard(found.bundle)
+        if gone is not None:
+            self._remove_tree(gone)
+        return found
+
+    def tidy(self, job: Job) -> None:
+        """Finish removals that were cut short, and remove ended containers that were to go with their end."""
+        for each in self.list():
+            if each.auto_remove and each.status == "exited":
+                with contextlib.suppress(errors.ContainerNotFound, errors.Conflict):
+                    self.remove(each.id, job)
+        for path in self._bundles.leftovers():
+            job.checkpoint()
+            self._remove_tree(path)
+
+    def _start(self, found: Container, job: Job, *, foreground: bool, size: tuple[int, int] | None) -> Session | None:
+        path = str(self._run_dir / f"{found.id[:12]}.sock")
+        if len(os.fsencode(path)) > _LONGEST_SOCKET:
+            raise errors.Invalid(f"the path {path} is too long for a socket", hint="Choose a shorter run directory.")
+        plan = networks.choose(found.spec.network, state_dir=self._run_dir / "network", job=job)
+        if plan.note:
+            job.note(plan.note, "warning")
+        for name in (state.EXIT, state.STATE, "address"):
+            with contextlib.suppress(FileNotFoundError):
+                (found.bundle / name).unlink()
+        slirp = plan.means == "slirp4netns"
+        self._write_files(found, plan, helper.SLIRP_ADDRESS if slirp else None)
+        request = {
+            "bundle": str(found.bundle),
+            "socket": path,
+            "mapping": self._mapping.to_json(),
+            "network": plan.mode,
+            "means": plan.means,
+            "size": list(size) if size is not None else None,
+        }
+        ours, theirs = socket.socketpair() if foreground else (None, None)
+        try:
+            channel = self._shims.request({"start": request}, [theirs.fileno()] if theirs is not None else [])
+            with contextlib.closing(channel):
+                self._follow_start(found, plan, channel, job)
+        except BaseException:
+            if ours is not None:
+                ours.close()
+            raise
+        finally:
+            if theirs is not None:
+                theirs.close()
+        return Session(ours) if ours is not None else None
+
+    def _follow_start(self, found: Container, plan: networks.Plan, channel: Channel, job: Job) -> None:
+        """Answer the shim until the program runs; raises what kept it from running."""
+        while True:
+            received = channel.receive()
+            if received is None:
+                raise errors.Unavailable(f"cannot start {found.name}: its shim ended without a word")
+            message = received[0]
+            if "network" in message:
+                try:
+                    answer = self._connect(found, plan, message["network"], job)
+                except errors.OrlopError as error:
+                    channel.send({"failed": error.message})
+                    raise
+                channel.send(answer)
+            elif "failed" in message:
+                raise _start_error(message)
+            elif "started" in message:
+                for name in message["ignored"]:
+                    job.note(f"the {name} limit is ignored: no control group can be made here", "warning")
+                return
+
+    def _connect(self, found: Container, plan: networks.Plan, pid: int, job: Job) -> dict[str, Any]:
+        attachment = networks.attach(
+            plan.mode, pid, container_id=found.id, state_dir=self._run_dir / "network", job=job, plan=plan
+        )
+        self._write_files(found, plan, attachment.address, gateway=attachment.host)
+        (found.bundle / "address").write_text(attachment.address or "", encoding="ascii")
+        return {"go": True}
+
+    @staticmethod
+    def _write_files(found: Container, plan: networks.Plan, address: str | None, gateway: str | None = None) -> None:
+        """Fill hosts, hostname and resolv.conf; in place, since the container has them mounted already."""
+        hostname = found.spec.hostname
+        shared = plan.means == "host"
+        host_file = Path("/etc/hosts").read_text(encoding="utf-8") if shared and os.path.exists("/etc/hosts") else None
+        reachable = "127.0.0.1" if shared else gateway or helper.SLIRP_GATEWAY
+        extra = resolv.parse_extra_hosts(found.spec.extra_hosts, gateway=reachable)
+        texts = {
+            "hosts": resolv.hosts_text(hostname, address=address, extra=extra, host_file=host_file),
+            "hostname": resolv.hostname_text(hostname),
+            "resolv.conf": plan.resolver(found.spec.dns).text(),
+        }
+        for name, text in texts.items():
+            (found.bundle / name).write_text(text, encoding="utf-8")
+
+    def _running(self, text: str) -> Container:
+        found = self.inspect(text)
+        if found.status != "running":
+            raise errors.Conflict(
+                f"the container {found.name} is not running", hint=f"Start it with `orlop start {found.name}`."
+            )
+        return found
+
+    @staticmethod
+    def _ended_within(found: Container, seconds: float | None, job: Job) -> bool:
+        """Wait for the end of a container; False when time ran out. Ended means: how it ended is on disk."""
+        identity = container.identity(found.bundle)
+        deadline = None if seconds is None else time.monotonic() + seconds
+        if identity is None:
+            return True
+        try:
+            pidfd = os.pidfd_open(identity["pid"])
+        except ProcessLookupError:
+            return True
+        try:
+            while not _readable(pidfd, deadline, job):
+                if deadline is not None and time.monotonic() >= deadline:
+                    return False
+        finally:
+            os.close(pidfd)
+        # The program is a zombie now; the shim reaps it once the end is written.
+        while state.alive(identity) and not os.path.exists(found.bundle / state.EXIT):
+            job.token.wait(0.002)
+            job.checkpoint()
+        return True
+
+
+def _readable(fd: int, deadline: float | None, job: Job) -> bool:
+    """Wait for a descriptor, at most to the deadline; a cancelled job ends the waiting by raising."""
+    woken, waker = socket.socketpair()
+
+    def wake() -> None:
+        with contextlib.suppress(OSError):
+            waker.shutdown(socket.SHUT_RDWR)
+
+    with woken, waker:
+        forget = job.token.on_cancel(wake)
+        try:
+            poll = select.poll()
+            poll.register(fd, select.POLLIN)
+            poll.register(woken, select.POLLIN)
+            remaining = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
+            ready = [each for each, _ in poll.poll(remaining)]
+        finally:
+            forget()
+    job.checkpoint()
+    return fd in ready
+
+
+def _send_signal(bundle: Path, number: int) -> bool:
+    """Signal a container's first process, and surely no other; False when it has ended."""
+    identity = container.identity(bundle)
+    if identity is None:
+        return False
+    try:
+        pidfd = os.pidfd_open(identity["pid"])
+    except ProcessLookupError:
+        return False
+    try:
+        if not state.alive(identity):
+            return False
+        signals_module.pidfd_send_signal(pidfd, number)
+    except ProcessLookupError:
+        return False
+    finally:
+        os.close(pidfd)
+    return True
+
+
+def _start_error(message: Mapping[str, Any]) -> errors.OrlopError:
+    kinds = {kind.kind: kind for kind in (errors.Unavailable, errors.Invalid, errors.Conflict, errors.NotFound)}
+    error = kinds.get(message["kind"], errors.OrlopError)(message["failed"], hint=message["hint"])
+    error.exit_code = message["code"]
+    return error

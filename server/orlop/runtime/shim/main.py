@@ -1,0 +1,212 @@
+"""One shim: starts the container, stays with it, and writes down how it ended."""
+
+from __future__ import annotations
+
+import _signal  # `signal` would load the enumerations
+import os
+import time
+
+from orlop.core import errors
+from orlop.runtime import launch
+from orlop.runtime.init import sequence
+from orlop.runtime.linux import cgroups, idmap, syscalls
+from orlop.runtime.linux.channel import Channel, pair
+from orlop.runtime.network import helper
+from orlop.runtime.shim import state, streams
+from orlop.runtime.shim.log import JsonLog
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_IGNORED = (_signal.SIGHUP, _signal.SIGINT, _signal.SIGQUIT, _signal.SIGTERM, _signal.SIGPIPE)
+
+
+def run(request: dict[str, Any], reply: Channel, client: int | None) -> None:
+    """Serve one start of a container to its end.
+
+    `request`: "bundle" (its directory), "socket" (where to listen), "mapping" (ids), "network" (mode of this start),
+    "means" ("bridge": the starter attaches, asked by {"network": pid}; "slirp4netns", "pasta": the shim starts it),
+    "size" (columns, rows or null). `client` is a connected foreground front-end. Answers on `reply`: {"started": pid}
+    or {"failed": text, "code", "kind", "hint"}.
+    """
+    for signal in _IGNORED:
+        _signal.signal(signal, _signal.SIG_IGN)
+    syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
+    shim = _Shim(request, reply, client)
+    try:
+        shim.start()
+    except errors.OrlopError as error:
+        shim.failed({"failed": error.message, "code": launch.CANNOT_START, "kind": error.kind, "hint": error.hint})
+    except OSError as error:
+        text = f"cannot start the container: {(error.strerror or str(error)).lower()}"
+        shim.failed({"failed": text, "code": launch.CANNOT_START, "kind": "error", "hint": None})
+    else:
+        shim.serve()
+
+
+class _Shim:
+    def __init__(self, request: dict[str, Any], reply: Channel, client: int | None) -> None:
+        self._request = request
+        self._reply = reply
+        self._client = client
+        self._bundle: str = request["bundle"]
+        config = state.read(f"{self._bundle}/{state.CONFIG}") or {}
+        self._config = config
+        self._spec = {**config["spec"], "network": request["network"]}
+        self._pid = 0
+        self._terminal: int | None = None
+        self._ends: dict[str, int | None] = {"stdin": None, "stdout": None, "stderr": None}
+        self._helper: int | None = None
+        self._group: cgroups.Group | None = None
+        self._listener = streams.listening_socket(request["socket"])
+
+    def start(self) -> None:
+        """Fork the container and bring it up; raises an error when it does not start."""
+        stdio, inside = self._streams()
+        self._group, ignored = cgroups.create(self._config["id"], self._spec["limits"])
+        ours, theirs = pair()
+        launcher = os.fork()
+        if launcher == 0:
+            self._launch(stdio, ours, theirs)
+        theirs.close()
+        for fd in inside:
+            os.close(fd)
+        started = launch.converse(ours, attach_network=self._attach, on_terminal=self._take_terminal)
+        ours.close()
+        os.waitpid(launcher, 0)
+        self._pid = started.pid or 0
+        if started.failure is not None:
+            if self._pid:
+                os.waitpid(self._pid, 0)
+            self.failed(started.failure)
+            os._exit(0)
+        if not self._pid:
+            raise errors.Unavailable("cannot start the container: its launcher ended without a word")
+        state.write(
+            f"{self._bundle}/{state.STATE}",
+            {
+                "init": state.identity(self._pid),
+                "shim": state.identity(os.getpid()),
+                "started": time.time(),
+                "socket": self._request["socket"],
+                "means": self._request["means"],
+                "cgroups": self._group.paths if self._group else {},
+                "stubs": started.stubs,
+            },
+            sync=False,
+        )
+        self._reply.send({"started": self._pid, "ignored": ignored})
+        self._reply.close()
+
+    def serve(self) -> None:
+        """Carry bytes until the end, then record it."""
+        log = JsonLog(f"{self._bundle}/{state.LOG}", **self._config.get("log", {}))
+        pidfd = os.pidfd_open(self._pid)
+        loop = streams.Streams(
+            log, pidfd, terminal=self._terminal, close_stdin_with_client=self._client is not None, **self._ends
+        )
+        if self._client is not None:
+            loop.add(self._client, primary=True)
+        loop.listen(self._listener)
+        loop.run()
+        log.close()
+        # Not reaped before its end is on disk: until then everybody sees it as alive.
+        info = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOWAIT)
+        assert info is not None
+        code = info.si_status if info.si_code == os.CLD_EXITED else -info.si_status
+        status = launch.exit_json(code, None)
+        if self._group is not None:
+            status["oom"] = self._group.out_of_memory()
+        self._end(status)
+        os.waitpid(self._pid, 0)
+        loop.finish(status["code"])
+        self._clean_up()
+
+    def failed(self, failure: dict[str, Any]) -> None:
+        """Record and tell that the container did not start."""
+        self._end(launch.exit_json(0, failure))
+        self._clean_up()
+        try:
+            self._reply.send(failure)
+        except OSError:
+            return  # the starter is gone; the reason is on disk
+
+    def _end(self, status: dict[str, Any]) -> None:
+        state.write(f"{self._bundle}/{state.EXIT}", {**status, "finished": time.time()})
+
+    def _clean_up(self) -> None:
+        if os.path.lexists(self._request["socket"]):
+            os.unlink(self._request["socket"])
+        if self._helper is not None:
+            os.close(self._helper)
+        if self._group is not None:
+            self._group.remove()
+
+    def _streams(self) -> tuple[launch.Stdio | None, list[int]]:
+        """The program's streams, and those descriptors of them that are not ours to keep."""
+        if self._spec["tty"]:
+            return None, []
+        if self._spec["stdin_open"]:
+            stdin, self._ends["stdin"] = os.pipe2(os.O_CLOEXEC)
+        else:
+            stdin = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+        self._ends["stdout"], stdout = os.pipe2(os.O_CLOEXEC)
+        self._ends["stderr"], stderr = os.pipe2(os.O_CLOEXEC)
+        return launch.Stdio(stdin, stdout, stderr), [stdin, stdout, stderr]
+
+    def _launch(self, stdio: launch.Stdio | None, ours: Channel, theirs: Channel) -> None:
+        """In a child: become root of the user namespace, leave the first process behind, and end."""
+
+        def work() -> None:
+            for signal in _IGNORED:
+                _signal.signal(signal, _signal.SIG_DFL)
+            if self._group is not None:
+                self._group.join(os.getpid())
+            idmap.enter(self._request["mapping"])
+            pid = launch.fork_init(self._spec, stdio, ours, theirs, die_with_me=False)  # type: ignore[arg-type]
+            theirs.send({"init": pid})
+            os._exit(0)
+
+        sequence.tell_failures(theirs, work)
+
+    def _take_terminal(self, master: int) -> None:
+        self._terminal = master
+        if self._request["size"] is not None:
+            streams.set_size(master, *self._request["size"])
+
+    def _attach(self, pid: int) -> dict[str, Any] | None:
+        means = self._request["means"]
+        if means == "bridge":
+            self._reply.send({"network": pid})
+            received = self._reply.receive()
+            if received is None or "failed" in received[0]:
+                os.kill(pid, 9)
+                reason = received[0]["failed"] if received else "whoever started it is gone"
+                raise errors.Unavailable(f"cannot start the container: {reason}")
+        elif means in (helper.SLIRP4NETNS, helper.PASTA):
+            self._start_helper(means, pid)
+        return None
+
+    def _start_helper(self, means: str, pid: int) -> None:
+        """The network helper lives as long as the descriptor that only this process holds."""
+        complaint = ""
+        for sandbox in (True, False) if means == helper.SLIRP4NETNS else (True,):
+            log = os.memfd_create("network-helper", os.MFD_CLOEXEC)
+            try:
+                _, ready, self._helper = helper.start(
+                    means, pid, pid_file=f"{self._bundle}/pasta.pid", log_fd=log, sandbox=sandbox
+                )
+                helper.is_ready(ready, helper.READY_SECONDS, last=True)
+                os.close(ready)
+            except OSError as error:
+                said = os.pread(log, 4096, 0).decode("utf-8", "replace").strip()
+                complaint = said.rpartition("\n")[2] or str(error)
+            else:
+                return
+            finally:
+                os.close(log)
+        os.kill(pid, 9)
+        raise errors.Unavailable(
+            f"cannot start {means} for the container: {complaint}", hint="Use the host's network for this container."
+        )

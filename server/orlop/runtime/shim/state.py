@@ -1,0 +1,75 @@
+"""What is on disk about a container, each file written whole or not at all; and who is meant by a pid.
+
+In a container's directory: `config.json` (how it was created), `state.json` (the last start), `exit.json` (its end),
+`container.log`, `diff/` and `work/`.
+"""
+
+from __future__ import annotations
+
+import os
+
+from orlop.runtime.linux import leanjson
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+CONFIG, STATE, EXIT, LOG = "config.json", "state.json", "exit.json", "container.log"
+
+
+def write(path: str, value: dict[str, Any], *, sync: bool = True) -> None:
+    """Write JSON by a temporary file and a rename; raises `OSError`."""
+    draft = f"{path}.{os.getpid()}.tmp"
+    fd = os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    try:
+        data = leanjson.dumps(value).encode() + b"\n"
+        while data:
+            data = data[os.write(fd, data) :]
+        if sync:
+            os.fsync(fd)
+    finally:
+        os.close(fd)
+    os.rename(draft, path)
+
+
+def read(path: str) -> dict[str, Any] | None:
+    """Read JSON; None when there is no such file. Raises `ValueError` when it is broken."""
+    try:
+        with open(path, "rb") as file:
+            value = leanjson.loads(file.read())
+    except FileNotFoundError:
+        return None
+    if isinstance(value, dict):
+        return value
+    raise ValueError(f"{path} holds no object")
+
+
+def start_time(pid: int) -> int | None:
+    """When a process started, in clock ticks since boot (proc_pid_stat(5), field 22); None when it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return int(file.read().rpartition(b")")[2].split()[19])
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def boot_id() -> str:
+    """Differs after each boot, so that pids of before are not taken for today's."""
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return file.read().strip()
+
+
+def identity(pid: int) -> dict[str, Any]:
+    """What tells this process from a later one of the same number."""
+    return {"pid": pid, "start": start_time(pid), "boot": boot_id()}
+
+
+def alive(process: dict[str, Any] | None) -> bool:
+    """Whether the process of `identity` still exists (a zombie does)."""
+    if process is None:
+        return False
+    return (
+        process["start"] is not None
+        and start_time(process["pid"]) == process["start"]
+        and (process["boot"] == boot_id())
+    )

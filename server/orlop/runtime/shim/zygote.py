@@ -1,0 +1,65 @@
+"""A small process that has everything loaded and forks shims and exec helpers, which do not depend on it afterwards."""
+
+from __future__ import annotations
+
+import gc
+import os
+
+from orlop.runtime import launch
+from orlop.runtime.linux import syscalls
+from orlop.runtime.linux.channel import Channel
+from orlop.runtime.shim import joining
+from orlop.runtime.shim import main as shim
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def main(_params: dict[str, Any], fds: list[int]) -> int:
+    """Serve requests from the channel `fds[0]` until it ends.
+
+    {"start": …} with descriptors [reply, client?] forks a shim, {"exec": …} with [reply, stdin, stdout, stderr] or
+    [reply] for a terminal forks an exec helper; see `shim.main` and `shim.joining`.
+    """
+    control = Channel(fds[0])
+    launch.prepare()
+    gc.collect()
+    gc.freeze()
+    while (received := control.receive()) is not None:
+        message, passed = received
+        _fork_away(message, passed, control)
+        for fd in passed:
+            os.close(fd)
+    return 0
+
+
+def _fork_away(message: dict[str, Any], passed: list[int], control: Channel) -> None:
+    """Fork twice, so that the process belongs to nobody and survives the end of whoever asked."""
+    child = os.fork()
+    if child != 0:
+        os.waitpid(child, 0)
+        return
+    try:
+        os.setsid()
+        if os.fork() == 0:
+            control.close()
+            os.chdir("/")
+            _serve(message, passed)
+    finally:
+        os._exit(0)
+
+
+def _serve(message: dict[str, Any], passed: list[int]) -> None:
+    reply = Channel(passed[0])
+    try:
+        if "start" in message:
+            syscalls.set_process_name("orlop-shim")
+            shim.run(message["start"], reply, passed[1] if len(passed) > 1 else None)
+        else:
+            syscalls.set_process_name("orlop-exec")
+            streams = (passed[1], passed[2], passed[3]) if len(passed) > 3 else None
+            joining.run(message["exec"], reply, streams)
+    except Exception as error:  # noqa: BLE001 - the last one who can tell
+        text = f"cannot serve the container: {type(error).__name__}: {error}"
+        reply.send({"failed": text, "exit": 125, "error": text, "code": 125, "kind": "error", "hint": None})
