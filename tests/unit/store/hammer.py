@@ -32,7 +32,7 @@ def main() -> None:
     count = 0
     while time.monotonic() < end:
         count += 1
-        action = chance.choices((add, tag, remove, cache, collect, look), (6, 2, 2, 3, 2, 2))[0]
+        action = chance.choices((add, tag, remove, cache, loose, collect, look), (6, 2, 2, 3, 3, 2, 2))[0]
         action(store, chance, f"{seed}-{count}")
     store.close()
 
@@ -100,9 +100,18 @@ def cache(store: Store, chance: random.Random, name: str) -> None:
     with store.leases.hold("hammer"):
         layer = make(store, chance, content, digests.of_bytes(content.encode()))
         store.cache.put(CacheRecord(content, layer.id, "RUN", time.time(), time.time(), 1, {}))
+        store.layers.get(layer.id)
         record = store.cache.get(f"cache-{chance.randrange(6)}")
         if record is not None and not store.layers.path(record.layer_id or "").is_dir():
             raise AssertionError(f"the layer of {record} went away under a lease")
+
+
+def loose(store: Store, chance: random.Random, name: str) -> None:
+    """Write a blob that no image has."""
+    with store.leases.hold("hammer"):
+        data = name.encode() * chance.randrange(1, 10_000)
+        if store.blobs.read(store.blobs.put_bytes(data)) != data:
+            raise AssertionError("a blob changed")
 
 
 def collect(store: Store, chance: random.Random, name: str) -> None:
