@@ -1,0 +1,43 @@
+// The settings, typed.
+
+import * as os from "node:os";
+import * as path from "node:path";
+import * as vscode from "vscode";
+
+export const SECTION = "orlop";
+
+/** A build's defaults, which a folder may set for itself. */
+export interface BuildConfig {
+  network: "default" | "none" | "host";
+  noCache: boolean;
+}
+
+/** Path of the interpreter that was chosen by hand, or undefined. */
+export function pythonPath(): string | undefined {
+  return chosenPath("pythonPath");
+}
+
+/** Where images are kept when it is not the usual place, or undefined. */
+export function storePath(): string | undefined {
+  return chosenPath("storePath");
+}
+
+/** Defaults of builds for a Dockerfile. */
+export function buildConfig(dockerfile: vscode.Uri): BuildConfig {
+  const config = vscode.workspace.getConfiguration(SECTION, dockerfile);
+  return {
+    network: config.get<BuildConfig["network"]>("build.network", "default"),
+    noCache: config.get<boolean>("build.noCache", false),
+  };
+}
+
+/** Whether a change of settings needs another server process. */
+export function needsRestart(event: vscode.ConfigurationChangeEvent): boolean {
+  return event.affectsConfiguration("orlop.pythonPath") || event.affectsConfiguration("orlop.storePath");
+}
+
+function chosenPath(key: string): string | undefined {
+  const text = vscode.workspace.getConfiguration(SECTION).get<string>(key, "").trim();
+  if (text === "") return undefined;
+  return text.startsWith("~/") ? path.join(os.homedir(), text.slice(2)) : text;
+}

@@ -1,0 +1,118 @@
+// Activation: the parts are made and connected here, and every command is bound.
+
+import * as vscode from "vscode";
+import { NoServer, Server, explainNoServer } from "./client";
+import { build } from "./commands/build";
+import * as containers from "./commands/containers";
+import * as images from "./commands/images";
+import * as system from "./commands/system";
+import { needsRestart } from "./config";
+import type { Ctx } from "./ctx";
+import { Documents } from "./documents";
+import { showError } from "./rpc";
+import { ContainersView } from "./views/containers";
+import { ImagesView } from "./views/images";
+import { connect } from "./views/refresh";
+
+type Command = (...args: unknown[]) => unknown;
+
+/** Every command; those that need no server and harm nothing are `always` allowed. */
+function commands(ctx: Ctx): { trusted: Record<string, Command>; always: Record<string, Command> } {
+  return {
+    trusted: {
+      "orlop.image.build": (uri) => build(ctx, uri as vscode.Uri | undefined),
+      "orlop.image.load": (uri) => images.load(ctx, uri as vscode.Uri | undefined),
+      "orlop.image.run": (node) => images.runImage(ctx, node, false),
+      "orlop.image.runInteractive": (node) => images.runImage(ctx, node, true),
+      "orlop.image.tag": (node) => images.tag(ctx, node),
+      "orlop.image.inspect": (node) => images.inspect(ctx, node),
+      "orlop.image.history": (node) => images.history(ctx, node),
+      "orlop.image.save": (node) => images.save(ctx, node),
+      "orlop.image.remove": (node, nodes) => images.remove(ctx, node, nodes),
+      "orlop.container.inspect": (node) => containers.inspect(ctx, node),
+      "orlop.container.stop": (node, nodes) => containers.stop(ctx, node, nodes),
+      "orlop.container.kill": (node, nodes) => containers.kill(ctx, node, nodes),
+      "orlop.container.remove": (node, nodes) => containers.remove(ctx, node, nodes),
+      "orlop.system.doctor": () => system.doctor(ctx),
+      "orlop.system.usage": () => system.usage(ctx),
+      "orlop.server.restart": () => ctx.server.restart(),
+    },
+    always: {
+      "orlop.image.copyFullTag": images.copyFullTag,
+      "orlop.image.refresh": () => {
+        ctx.images.refresh();
+      },
+      "orlop.image.showDangling": () => ctx.images.showDangling(true),
+      "orlop.image.hideDangling": () => ctx.images.showDangling(false),
+      "orlop.container.refresh": () => {
+        ctx.containers.refresh();
+      },
+      "orlop.log.show": () => {
+        ctx.log.show();
+      },
+    },
+  };
+}
+
+function bind(ctx: Ctx): vscode.Disposable[] {
+  const { trusted, always } = commands(ctx);
+  const guarded =
+    (run: Command, needsTrust: boolean): Command =>
+    async (...args) => {
+      try {
+        if (needsTrust && !vscode.workspace.isTrusted) {
+          const message = vscode.l10n.t(
+            "Building and running containers executes what this folder says. Trust it first.",
+          );
+          await explainNoServer(new NoServer(message, "untrusted"));
+        } else await run(...args);
+      } catch (error) {
+        await showError(ctx, error);
+      }
+    };
+  return [
+    ...Object.entries(trusted).map(([id, run]) => vscode.commands.registerCommand(id, guarded(run, true))),
+    ...Object.entries(always).map(([id, run]) => vscode.commands.registerCommand(id, guarded(run, false))),
+  ];
+}
+
+let server: Server | undefined;
+
+export function activate(extension: vscode.ExtensionContext): void {
+  const log = vscode.window.createOutputChannel("Orlop", { log: true });
+  server = new Server(extension.extensionPath, log);
+  const imagesView = new ImagesView(extension.globalState, () => ctx);
+  const containersView = new ContainersView(() => ctx);
+  const ctx: Ctx = {
+    extension,
+    log,
+    server,
+    documents: new Documents(),
+    problems: vscode.languages.createDiagnosticCollection("orlop"),
+    images: imagesView,
+    containers: containersView,
+  };
+  const current = server;
+  extension.subscriptions.push(
+    log,
+    ctx.documents,
+    ctx.problems,
+    imagesView,
+    containersView,
+    connect(current, { images: imagesView, containers: containersView }),
+    ...bind(ctx),
+    vscode.workspace.onDidChangeTextDocument(({ document, contentChanges }) => {
+      if (contentChanges.length > 0) ctx.problems.delete(document.uri);
+    }),
+    vscode.workspace.onDidChangeConfiguration(async (event) => {
+      if (needsRestart(event)) await current.restart().catch((error: unknown) => showError(ctx, error));
+    }),
+    vscode.workspace.onDidGrantWorkspaceTrust(() => void system.greet(ctx)),
+  );
+  system.registerDocuments(ctx);
+  if (vscode.workspace.isTrusted) void system.greet(ctx);
+}
+
+export async function deactivate(): Promise<void> {
+  await server?.dispose();
+}

@@ -1,0 +1,150 @@
+// One way to ask the server: progress, cancel, and errors shown once, with what to do next.
+
+import * as vscode from "vscode";
+import { LSPErrorCodes, ResponseError, WorkDoneProgress, type RequestType } from "vscode-languageclient/node";
+import { NoServer, explainNoServer } from "./client";
+import type { Ctx } from "./ctx";
+import type { ErrorData, TextLocation } from "./protocol.gen";
+import { sentence } from "./util/format";
+
+let tokens = 0;
+
+/** A token for a stream or for progress; unique in this window. */
+export function newToken(): string {
+  tokens += 1;
+  return `orlop-${tokens}`;
+}
+
+/** An error of the server as a value. */
+export class Failure extends Error {
+  readonly kind: string;
+  readonly hint: string | null;
+  readonly detail: string | null;
+  readonly actions: readonly string[];
+  readonly location: TextLocation | null;
+
+  constructor(message: string, data: Partial<ErrorData> = {}) {
+    super(message);
+    this.kind = data.kind ?? "internal";
+    this.hint = data.hint ?? null;
+    this.detail = data.detail ?? null;
+    this.actions = data.actions ?? [];
+    this.location = data.location ?? null;
+  }
+
+  get cancelled(): boolean {
+    return this.kind === "cancelled";
+  }
+}
+
+/** Asks; throws `Failure` or `NoServer`. */
+export async function request<P, R>(
+  ctx: Ctx,
+  type: RequestType<P, R, ErrorData>,
+  params: P,
+  token?: vscode.CancellationToken,
+): Promise<R> {
+  const client = await ctx.server.client();
+  try {
+    return await client.sendRequest<R>(type.method, params, token);
+  } catch (error) {
+    throw asFailure(error);
+  }
+}
+
+export interface CallOptions {
+  /** Shows progress under this title. */
+  title?: string;
+  /** Whether the progress has a cancel button; then `workDoneToken` is sent, and the server's messages are shown. */
+  cancellable?: boolean;
+}
+
+/** Asks, and shows what went wrong; undefined then, and when it was canceled. */
+export async function call<P extends object, R>(
+  ctx: Ctx,
+  type: RequestType<P, R, ErrorData>,
+  params: P,
+  options: CallOptions = {},
+): Promise<R | undefined> {
+  try {
+    if (options.title === undefined) return await request(ctx, type, params);
+    return await vscode.window.withProgress(
+      {
+        location: vscode.ProgressLocation.Notification,
+        title: options.title,
+        cancellable: options.cancellable ?? false,
+      },
+      async (progress, token) => {
+        if (options.cancellable !== true) return request(ctx, type, params);
+        return withReports(ctx, progress, (workDoneToken) => request(ctx, type, { ...params, workDoneToken }, token));
+      },
+    );
+  } catch (error) {
+    await showError(ctx, error);
+    return undefined;
+  }
+}
+
+/** Shows the server's progress messages for a token while `work` is under way. */
+export async function withReports<R>(
+  ctx: Ctx,
+  progress: vscode.Progress<{ message?: string }>,
+  work: (workDoneToken: string) => Promise<R>,
+): Promise<R> {
+  const client = await ctx.server.client();
+  const workDoneToken = newToken();
+  const listener = client.onProgress(WorkDoneProgress.type, workDoneToken, (value) => {
+    if (value.message !== undefined) progress.report({ message: value.message });
+  });
+  try {
+    return await work(workDoneToken);
+  } finally {
+    listener.dispose();
+  }
+}
+
+/** Shows an error as one message with its hint and its buttons; a cancellation is silent. */
+export async function showError(ctx: Ctx, error: unknown): Promise<void> {
+  if (error instanceof NoServer) return explainNoServer(error);
+  const failure = asFailure(error);
+  if (failure.cancelled) return;
+  ctx.log.error(failure.detail === null ? failure.message : `${failure.message}\n${failure.detail}`);
+  const buttons = helpfulCommands(failure);
+  const chosen = await vscode.window.showErrorMessage(
+    sentence(failure.message, failure.hint),
+    ...buttons.map((button) => button.title),
+  );
+  const button = buttons.find(({ title }) => title === chosen);
+  if (button !== undefined) await vscode.commands.executeCommand(button.command);
+}
+
+/** Whatever was thrown, as a `Failure`. */
+export function asFailure(error: unknown): Failure {
+  if (error instanceof Failure) return error;
+  if (error instanceof vscode.CancellationError) return new Failure("cancelled", { kind: "cancelled" });
+  if (error instanceof ResponseError) {
+    const data = (error as ResponseError<Partial<ErrorData> | undefined>).data;
+    if (error.code === LSPErrorCodes.RequestCancelled) return new Failure("cancelled", { kind: "cancelled" });
+    return new Failure(error.message, data ?? {});
+  }
+  return new Failure(error instanceof Error ? error.message : String(error));
+}
+
+/** Only these commands may be offered by the server. */
+function helpfulCommands(failure: Failure): { title: string; command: string }[] {
+  const known: Record<string, string> = {
+    "orlop.system.doctor": vscode.l10n.t("Check This Computer"),
+    "orlop.system.usage": vscode.l10n.t("Show Disk Use"),
+    "orlop.server.restart": vscode.l10n.t("Restart Server"),
+  };
+  const offered = failure.actions.flatMap((command) => {
+    const title = known[command];
+    return title === undefined ? [] : [{ title, command }];
+  });
+  const doctor = failure.kind === "unavailable" && offered.length === 0;
+  if (doctor) offered.push({ title: vscode.l10n.t("Check This Computer"), command: "orlop.system.doctor" });
+  if (failure.kind === "internal" || failure.detail !== null) {
+    offered.push({ title: vscode.l10n.t("Show Log"), command: "orlop.log.show" });
+  }
+  return offered;
+}
