@@ -198,9 +198,12 @@ class PendingLayer:
         return layer
 
     def _drop_work(self) -> None:
+        # What overlay leaves when all went well: a directory of mode 0, and in it the mark of a volatile mount.
         with contextlib.suppress(OSError):
-            # What overlay leaves when all went well: one empty directory of mode 0.
-            os.rmdir(self.work / "work")
+            os.chmod(self.work / "work", 0o700)
+        for name in ("work/incompat/volatile", "work/incompat", "work"):
+            with contextlib.suppress(OSError):
+                os.rmdir(self.work / name)
         try:
             os.rmdir(self.work)
         except FileNotFoundError:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import os
+import re
 import secrets
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from orlop.core.digest import Digest
 from orlop.store import durable
 
 VERSION = 1
-_ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
+_ID = re.compile(r"[a-z2-7]{26}\Z")
 _OCI_LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 
 
@@ -111,10 +113,10 @@ class Layout:
 
 
 def new_id() -> str:
-    """26 random characters of the base-32 alphabet, 130 bits."""
-    return "".join(secrets.choice(_ALPHABET) for _ in range(26))
+    """26 characters of the base-32 alphabet, 128 random bits."""
+    return base64.b32encode(secrets.token_bytes(16)).decode().lower().rstrip("=")
 
 
 def is_id(text: str) -> bool:
     """Whether the text has the form of a layer id."""
-    return len(text) == 26 and all(character in _ALPHABET for character in text)
+    return _ID.match(text) is not None

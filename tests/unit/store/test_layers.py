@@ -56,12 +56,14 @@ def test_leaving_without_commit_leaves_nothing(store: Store, job: Job) -> None:
     assert os.listdir(store.layout.trash) == []
 
 
-@pytest.mark.parametrize("leftover", ["work", "index/a"])
+@pytest.mark.parametrize("leftover", ["work", "work/incompat/volatile", "work/#1", "index/a"])
 def test_what_overlay_leaves_in_its_work_directory_does_not_stay(store: Store, leftover: str) -> None:
     with store.layers.new() as pending:
         os.makedirs(pending.work / leftover)
+        os.chmod(pending.work / leftover.split("/", maxsplit=1)[0], 0)
         layer = pending.commit(size=0)
     assert os.listdir(store.layout.layers / layer.id) == ["diff"]
+    assert store.trash.is_empty() == (leftover in ("work", "work/incompat/volatile"))
 
 
 def test_a_layer_is_found_by_its_diff_id(store: Store) -> None:

@@ -97,5 +97,5 @@ class References(RuleBasedStateMachine):
                 assert str(store.images.find(name).id) == self.names[name]
 
 
-References.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+References.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None, database=None)
 test_references_agree_with_a_dictionary = References.TestCase
