@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import IO
 
 from orlop.core import descriptor as descriptors
-from orlop.core import errors, mediatype
+from orlop.core import errors, imageconfig, mediatype
 from orlop.core.descriptor import Descriptor, Index, Manifest
 from orlop.core.digest import Digest
 from orlop.core.job import Job
@@ -65,12 +65,12 @@ class StoreContent:
             return
         raw = self._store.blobs.read(document.config.digest)
         ids: list[str] = []
-        for blob in document.layers:
+        # By diff ID: a layer that was here already may have come in another compressed form.
+        for diff_id in imageconfig.parse(raw).diff_ids:
             job.checkpoint()
-            diff_id = self._store.layers.uncompressed(blob.digest) or blob.digest
             layer = self._store.layers.by_diff_id(diff_id)
             if layer is None:
-                raise errors.NotFound(f"cannot find layer {blob.digest} of the image")
+                raise errors.NotFound(f"cannot find layer {diff_id} of the image")
             ids.append(layer.id)
         self._store.images.add(document, raw, tuple(ids))
 
