@@ -20,7 +20,7 @@ class ImageListParams:
 
 @attrs.frozen(kw_only=True)
 class ImageTag:
-    """One name of an image; `full_tag` is what people copy, `repository` what the tree shows (`docker.io/user/name`)."""
+    """One name of an image; people copy `full_tag`, the tree shows `repository` (`docker.io/user/name`)."""
 
     reference: str
     full_tag: str

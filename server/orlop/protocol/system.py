@@ -6,6 +6,8 @@ from typing import Literal
 
 import attrs
 
+UsageType = Literal["images", "containers", "build-cache"]
+
 
 @attrs.frozen(kw_only=True)
 class ServerInfoResult:
@@ -26,7 +28,7 @@ class ServerInfoResult:
 class UsageRow:
     """One row of `system df`; sizes in bytes."""
 
-    type: Literal["images", "containers", "build-cache"]
+    type: UsageType
     total: int
     active: int
     size: int

@@ -1,0 +1,1 @@
+"""One verb a file; each has `configure(parser)` and `run(arguments, engine)`."""

@@ -1,0 +1,63 @@
+"""`orlop ps`: containers."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from orlop.cli import output
+from orlop.engine.engine import Engine
+from orlop.runtime.container import Container
+
+COLUMNS = {
+    "ID": "CONTAINER ID", "Image": "IMAGE", "Command": "COMMAND", "CreatedSince": "CREATED", "Status": "STATUS",
+    "Ports": "PORTS", "Names": "NAMES",
+}  # fmt: skip
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Flags as `docker ps` has them."""
+    parser.add_argument("-a", "--all", action="store_true", help="stopped ones too")
+    parser.add_argument("-q", "--quiet", action="store_true", help="only IDs")
+    parser.add_argument("--no-trunc", action="store_true", help="whole IDs and commands")
+    parser.add_argument("--format", help="'json', 'table …' or a template such as '{{.Names}}'")
+    parser.add_argument("--json", action="store_const", const="json", dest="format", help="one JSON object a line")
+
+
+def run(arguments: argparse.Namespace, engine: Engine) -> int:
+    """Print them, newest first."""
+    found = engine.containers.list(every=arguments.all)
+    if arguments.quiet:
+        sys.stdout.write("".join(f"{item.id if arguments.no_trunc else item.id[:12]}\n" for item in found))
+        return 0
+    output.print_rows([_row(item, whole=arguments.no_trunc) for item in found], COLUMNS, arguments.format)
+    return 0
+
+
+def status(item: Container, now: float) -> str:
+    """`Up 3 minutes`, `Exited (0) 2 hours ago`, `Created`."""
+    if item.status == "running":
+        return f"Up {output.duration(now - (item.started or now))}"
+    if item.status == "exited":
+        code = item.exit.code if item.exit else 0
+        return f"Exited ({code}) {output.duration(now - (item.finished or now))} ago"
+    return "Created"
+
+
+def _row(item: Container, *, whole: bool) -> dict[str, Any]:
+    created = datetime.fromtimestamp(item.created, UTC).isoformat()
+    return {
+        "ID": item.id if whole else item.id[:12],
+        "Image": item.image.name,
+        "Command": f'"{output.shorten(shlex.join(item.spec.args), 20, full=whole)}"',
+        "CreatedSince": output.age(created),
+        "CreatedAt": created,
+        "Status": status(item, time.time()),
+        "State": item.status,
+        "Ports": "",
+        "Names": item.name,
+    }

@@ -1,0 +1,1 @@
+"""The editor's door: JSON-RPC over stdio, every request answered, every operation cancellable."""

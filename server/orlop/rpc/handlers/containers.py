@@ -1,0 +1,152 @@
+"""Handlers of `container/*` and of the terminals attached to them."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import shlex
+import threading
+from datetime import UTC, datetime
+from typing import Any
+
+from orlop.core import errors
+from orlop.core.job import Job, Note
+from orlop.engine.containers import RunOptions
+from orlop.engine.engine import Engine
+from orlop.protocol import containers
+from orlop.protocol.common import Empty
+from orlop.rpc.dispatch import Call
+from orlop.runtime.container import Container
+from orlop.runtime.sessions import Session
+
+
+class ContainerHandlers:
+    """Answers about containers; keeps the open sessions by the token of their stream."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._sessions: dict[str | int, Session] = {}
+        self._lock = threading.Lock()
+
+    def list(self, params: containers.ContainerListParams, _: Call) -> containers.ContainerListResult:
+        """Newest first."""
+        return containers.ContainerListResult(
+            containers=[_summary(item) for item in self._engine.containers.list(every=params.all)]
+        )
+
+    def inspect(self, params: containers.ContainerNameParams, _: Call) -> containers.ContainerInspectResult:
+        """Docker's document."""
+        document = self._engine.containers.inspect(params.container)
+        return containers.ContainerInspectResult(
+            id=document["Id"], json=json.dumps(document, indent=4, ensure_ascii=False)
+        )
+
+    def run(self, params: containers.ContainerRunParams, call: Call) -> containers.ContainerRunResult:
+        """Create and start; stay with it unless detached. Cancelling stops a container that was to be removed."""
+        job = call.job(lambda event: _tell(event, call))
+        created = self._engine.containers.create(_options(params))
+        size = (params.columns, params.rows) if params.tty else None
+        try:
+            session = self._engine.containers.start(created.id, job, foreground=not params.detach, size=size)
+        except errors.OrlopError:
+            if params.remove:
+                self._engine.containers.remove(created.id, Job(), force=True)
+            raise
+        if session is None:
+            return containers.ContainerRunResult(id=created.id, name=created.name, exit_code=None)
+        call.stream.push(containers.SessionOpened(id=created.id, name=created.name))
+        try:
+            code = self._converse(session, params.partial_result_token, call)
+        except errors.Cancelled:
+            if params.remove:
+                self._engine.containers.remove(created.id, Job(), force=True)
+            raise
+        status = self._engine.containers.finish(created.id, Job())
+        return containers.ContainerRunResult(
+            id=created.id, name=created.name, exit_code=status.code if code is None else code
+        )
+
+    def stop(self, params: containers.ContainerStopParams, call: Call) -> Empty:
+        """Ask, then kill."""
+        self._engine.containers.stop(params.container, call.job(), params.timeout)
+        return Empty()
+
+    def kill(self, params: containers.ContainerKillParams, _: Call) -> Empty:
+        """Send a signal."""
+        self._engine.containers.kill(params.container, params.signal)
+        return Empty()
+
+    def remove(self, params: containers.ContainerRemoveParams, call: Call) -> containers.ContainerRemoveResult:
+        """Remove each."""
+        removed = [
+            self._engine.containers.remove(name, call.job(), force=params.force).id for name in params.containers
+        ]
+        return containers.ContainerRemoveResult(removed=removed)
+
+    def input(self, params: containers.SessionInput) -> None:
+        """Keystrokes; for a session that has ended they go nowhere."""
+        session = self._sessions.get(params.token)
+        if session is not None:
+            if params.data:
+                session.send(params.data.encode("utf-8", "surrogatepass"))
+            if params.close:
+                session.close_stdin()
+
+    def resize(self, params: containers.SessionResize) -> None:
+        """Another size."""
+        session = self._sessions.get(params.token)
+        if session is not None:
+            session.resize(params.columns, params.rows)
+
+    def _converse(self, session: Session, token: str | int | None, call: Call) -> int | None:
+        if token is not None:
+            self._sessions[token] = session
+        decoders = {name: codecs.getincrementaldecoder("utf-8")("replace") for name in ("stdout", "stderr")}
+        try:
+            for stream, data in session.output(call.job()):
+                text = decoders[stream].decode(data)
+                if text:
+                    event = containers.SessionOutput(stream="stdout" if stream == "stdout" else "stderr", text=text)
+                    call.stream.push_text(event, len(text), call.token)
+            return session.exit_code
+        finally:
+            session.close()
+            if token is not None:
+                self._sessions.pop(token, None)
+
+
+def _options(params: containers.ContainerRunParams) -> RunOptions:
+    return RunOptions(
+        image=params.image,
+        command=tuple(params.command),
+        entrypoint=None if params.entrypoint is None else tuple(params.entrypoint),
+        name=params.name,
+        env=tuple(f"{name}={value}" for name, value in params.env.items()),
+        working_dir=params.working_dir,
+        user=params.user,
+        network=params.network,
+        tty=params.tty,
+        interactive=params.interactive,
+        remove=params.remove,
+    )
+
+
+def _tell(event: Any, call: Call) -> None:
+    if isinstance(event, Note):
+        call.stream.push(containers.SessionOutput(stream="stderr", text=f"{event.message}\r\n"))
+
+
+def _summary(item: Container) -> containers.ContainerSummary:
+    code = item.exit.code if item.exit is not None else None
+    status = {"created": "Created", "running": "Up"}.get(item.status, f"Exited ({code})")
+    return containers.ContainerSummary(
+        id=item.id,
+        name=item.name,
+        image=item.image.name,
+        image_id=item.image.id,
+        command=shlex.join(item.spec.args),
+        created=datetime.fromtimestamp(item.created, UTC).isoformat(),
+        state=item.status,
+        status=status,
+        exit_code=code,
+    )

@@ -1,0 +1,66 @@
+"""Method -> handler: the whole surface on one page."""
+
+from __future__ import annotations
+
+import asyncio
+
+from lsprotocol import types
+
+from orlop.engine.engine import Engine
+from orlop.protocol import methods, system
+from orlop.rpc.dispatch import Dispatcher
+from orlop.rpc.handlers.builds import BuildHandlers
+from orlop.rpc.handlers.containers import ContainerHandlers
+from orlop.rpc.handlers.documents import DocumentHandlers
+from orlop.rpc.handlers.images import ImageHandlers
+from orlop.rpc.handlers.system import SystemHandlers
+from orlop.rpc.jobs import Lanes
+from orlop.rpc.server import Server
+
+SHUTDOWN_SECONDS = 1.5
+
+
+def bind_all(dispatcher: Dispatcher, server: Server, engine: Engine, lanes: Lanes) -> None:
+    """Bind every row of the table, the documents, and the end."""
+    images, builds = ImageHandlers(engine), BuildHandlers(engine)
+    containers, about = ContainerHandlers(engine), SystemHandlers(engine)
+
+    dispatcher.bind(methods.SERVER_INFO, about.info)
+    dispatcher.bind(methods.SERVER_USAGE, about.usage)
+    dispatcher.bind(methods.SERVER_DOCTOR, about.doctor)
+    dispatcher.bind(methods.IMAGE_LIST, images.list)
+    dispatcher.bind(methods.IMAGE_INSPECT, images.inspect)
+    dispatcher.bind(methods.IMAGE_HISTORY, images.history)
+    dispatcher.bind(methods.IMAGE_TAG, images.tag)
+    dispatcher.bind(methods.IMAGE_REMOVE, images.remove)
+    dispatcher.bind(methods.IMAGE_SAVE, images.save)
+    dispatcher.bind(methods.IMAGE_LOAD, images.load)
+    dispatcher.bind(methods.IMAGE_VALIDATE_REFERENCE, images.validate_reference)
+    dispatcher.bind(methods.IMAGE_BUILD, builds.build)
+    dispatcher.bind(methods.DOCKERFILE_DESCRIBE, builds.describe)
+    dispatcher.bind(methods.CONTAINER_LIST, containers.list)
+    dispatcher.bind(methods.CONTAINER_INSPECT, containers.inspect)
+    dispatcher.bind(methods.CONTAINER_RUN, containers.run)
+    dispatcher.bind(methods.CONTAINER_STOP, containers.stop)
+    dispatcher.bind(methods.CONTAINER_KILL, containers.kill)
+    dispatcher.bind(methods.CONTAINER_REMOVE, containers.remove)
+    dispatcher.listen(methods.SESSION_INPUT, containers.input)
+    dispatcher.listen(methods.SESSION_RESIZE, containers.resize)
+    dispatcher.listen(methods.STREAM_ACK, lambda params: dispatcher.ack(params.token, params.characters))
+
+    DocumentHandlers(server).bind(server.add)
+    server.add(types.INITIALIZED, lambda _: _watch(dispatcher, engine))
+    server.add(types.SHUTDOWN, lambda _: _shutdown(lanes))
+
+
+def _watch(dispatcher: Dispatcher, engine: Engine) -> None:
+    def changed(revision: int) -> None:
+        dispatcher.notify(
+            methods.STORE_DID_CHANGE, system.StoreDidChange(revision=revision, kinds=["images", "containers"])
+        )
+
+    engine.watch(changed)
+
+
+async def _shutdown(lanes: Lanes) -> None:
+    await asyncio.get_running_loop().run_in_executor(None, lanes.cancel_all, SHUTDOWN_SECONDS)
