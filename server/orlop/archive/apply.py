@@ -110,8 +110,11 @@ class _Layer:
 
     def unpack(self) -> Applied:
         count = 0
+        tree, members = self.tree, self._members
+        clean, make_file, file = entries.clean, members.file, entries.FILE
         size_limit, entry_limit = self._limits.size, self._limits.entries
-        tree, members, clean = self.tree, self._members, entries.clean
+        # The parent of the last entry, as long as its descriptor is open: tars go directory by directory.
+        last, parent, closed = b"", tree.root, tree.closed
         for entry in self._reader:
             count += 1
             if count + tree.made > entry_limit:
@@ -119,40 +122,51 @@ class _Layer:
             if members.size + entry.size > size_limit:
                 raise entries.invalid(entry.name, f"the layer would be larger than {size_limit} bytes")
             path = clean(entry.name)
-            if not path:
-                self._root(entry)
-                continue
             directory, _, name = path.rpartition(b"/")
-            if b".wh." in path and self._reserved(entry, directory, name):
-                continue
             try:
-                self._member(directory, name, path, entry)
+                if not path:
+                    self._root(entry)
+                    continue
+                if b".wh." in path and self._reserved(entry, directory, name):
+                    continue
+                if directory != last or closed != tree.closed:
+                    parent, real = tree.open(directory)
+                    closed = tree.closed
+                    # A path through links is looked up each time, for they may change: no name has two slashes.
+                    last = directory if real is directory else b"//"
+                    if real is not directory:
+                        directory, path = real, real + b"/" + name if real else name
+                if len(path) > MAX_PATH:
+                    raise entries.invalid(entry.name, f"its path is longer than {MAX_PATH} bytes")
+                if entry.kind is file and not tree.removed:
+                    try:
+                        make_file(parent, name, entry)
+                    except FileExistsError:
+                        self._other(parent, directory, name, path, entry)
+                else:
+                    self._other(parent, directory, name, path, entry)
             except OSError as error:
                 raise _blame(error, entry) from error
         tree.finish()
         self._reader.drain()
         return Applied(members.size, count, members.devices_skipped, members.xattrs_skipped, self._root_opaque)
 
-    def _member(self, directory: bytes, name: bytes, path: bytes, entry: Entry) -> None:
+    def _other(self, parent: int, directory: bytes, name: bytes, path: bytes, entry: Entry) -> None:
+        """Any entry, in the way that copes with whatever has its name already."""
         tree, members = self.tree, self._members
-        parent, real = tree.open(directory)
-        if real is not directory:
-            path = real + b"/" + name if real else name
-        if len(path) > MAX_PATH:
-            raise entries.invalid(entry.name, f"its path is longer than {MAX_PATH} bytes")
         kind = entry.kind
         if kind == entries.DIRECTORY:
             self._directory(parent, name, path, entry)
             return
         if kind == entries.HARDLINK:
-            self._link(real, name, path, entry)
+            self._link(directory, name, path, entry)
         else:
             create = members.file if kind == entries.FILE else _creator(members, kind)
             try:
                 create(parent, name, entry)
             except FileExistsError:
                 members.size -= tree.clear(parent, name, path)
-                create(tree.open(real)[0], name, entry)
+                create(tree.open(directory)[0], name, entry)
         tree.forget(path)
 
     def _directory(self, parent: int, name: bytes, path: bytes, entry: Entry) -> None:

@@ -54,12 +54,12 @@ class Members:
             if entry.sparse is not None:
                 self._write_sparse(fd, entry)
             else:
-                chunk = self._reader.chunk()
-                while chunk:
+                reader = self._reader
+                while reader.left:
+                    chunk = reader.chunk()
                     written = os.write(fd, chunk)
                     while written < len(chunk):
                         written += os.write(fd, chunk[written:])
-                    chunk = self._reader.chunk()
             self.size += entry.size
             if self._exact or entry.uid != self._uid or entry.gid != self._gid:
                 self._own(fd, entry)

@@ -17,11 +17,13 @@ ZEROS = bytes(BLOCK)
 MAX_EXTENSION = 1 << 20
 MAX_EXTENTS = 1 << 17
 
-# name mode uid gid size mtime checksum type linkname magic+version (uname gname) major minor prefix
-FIELDS = struct.Struct("100s8s8s8s12s12s8sc100s8s64x8s8s155s12x")
+# name, mode+uid+gid, size, mtime, checksum, type, linkname, magic+version, (uname, gname), major, minor, prefix
+FIELDS = struct.Struct("100s24s12s12s8sc100s8s64x8s8s155s12x")
 CHECKSUM = slice(148, 156)
 
-_HEADER = struct.Struct("100s8s8s8s12s12s8sc100s8s64x8s8s167x")
+NO_DEVICE = b"0000000\x000000000\0"
+
+_HEADER = struct.Struct("100s24s12s12s8sc100s8s64x16s167x")
 _BLANK = b"        "
 _LARGEST_TIME = 1 << 40
 
@@ -59,6 +61,11 @@ def checksum(block: bytes | bytearray | memoryview) -> int:
     """
     low = (adler32(block[:256]) & 0xFFFF) + (adler32(block[256:]) & 0xFFFF) - 2
     return low - sum(block[CHECKSUM]) + 256
+
+
+def expected_sum(field: bytes) -> int:
+    """What the low half of the Adler-32 of a header must be, given its checksum field."""
+    return (number(field) - 256 + sum(field) + 1) % 65521
 
 
 def signed_checksum(block: bytes) -> int:
@@ -159,19 +166,19 @@ def sparse_map(numbers: list[int], size: int, stored: int) -> tuple[tuple[int, i
 
 
 def header(
-    name: bytes,
-    flag: bytes,
-    mode: int,
-    uid: int,
-    gid: int,
-    size: int,
-    mtime: int,
-    linkname: bytes = b"",
-    device: tuple[int, int] = (0, 0),
+    name: bytes, flag: bytes, owner: bytes, size: int, mtime: int, linkname: bytes = b"", device: bytes = NO_DEVICE
 ) -> bytes:
-    """A ustar header block; every value must fit its field."""
-    block = _HEADER.pack(
-        name, b"%07o" % mode, b"%07o" % uid, b"%07o" % gid, b"%011o" % size, b"%011o" % mtime, _BLANK, flag, linkname,
-        b"ustar\x0000", b"%07o" % device[0], b"%07o" % device[1],
-    )  # fmt: skip
-    return block[:148] + b"%06o\0 " % checksum(block) + block[156:]
+    """A ustar header block; every value must fit its field, `owner` and `device` are made by the functions below."""
+    block = _HEADER.pack(name, owner, b"%011o" % size, b"%011o" % mtime, _BLANK, flag, linkname, b"ustar\x0000", device)
+    total = (adler32(block[:256]) & 0xFFFF) + (adler32(block[256:]) & 0xFFFF) - 2
+    return block[:148] + b"%06o\0 " % total + block[156:]
+
+
+def owner_field(mode: int, uid: int, gid: int) -> bytes:
+    """The three fields mode, uid and gid."""
+    return b"%07o\0%07o\0%07o\0" % (mode, uid, gid)
+
+
+def device_field(major: int, minor: int) -> bytes:
+    """The two fields of a device number."""
+    return b"%07o\0%07o\0" % (major, minor)

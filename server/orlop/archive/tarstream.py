@@ -30,6 +30,9 @@ _MAX_CHAIN = 8
 _MEMO = 1 << 14
 _SCHILY = b"SCHILY.xattr."
 _LIBARCHIVE = b"LIBARCHIVE.xattr."
+_EXTENSIONS = (b"x", b"X", b"g", b"L", b"K", b"V")
+# Kinds whose headers need no second look.
+_COMMON = {flag: kind for flag, kind in tarheader.FLAGS.items() if flag in b"0521" or flag == b"\0"}
 
 
 class TarReader:
@@ -40,8 +43,8 @@ class TarReader:
     """
 
     __slots__ = (
-        "_base", "_buffer", "_end", "_left", "_limit", "_memo", "_padding", "_position", "_read", "_size", "_source",
-        "_view",
+        "_base", "_buffer", "_end", "_expected", "_limit", "_owners", "_padding", "_position", "_read", "_size",
+        "_source", "_times", "_view", "left",
     )  # fmt: skip
 
     def __init__(self, source: IO[bytes], *, limit: int | None = None, seekable: bool = False) -> None:
@@ -52,9 +55,14 @@ class TarReader:
         self._position = self._end = 0
         self._base = source.tell() if seekable else 0
         self._size = os.fstat(source.fileno()).st_size if seekable else None
-        self._left = self._padding = 0
+        self._padding = 0
         self._limit = limit
-        self._memo: dict[bytes, int] = {}
+        # Fields repeat from header to header: what they mean is remembered by their bytes.
+        self._expected: dict[bytes, int] = {}
+        self._owners: dict[bytes, tuple[int, int, int]] = {}
+        self._times: dict[bytes, int] = {}
+        self.left = 0
+        """How many bytes of the current entry's data are still to come."""
 
     def __iter__(self) -> Iterator[Entry]:
         return self
@@ -64,52 +72,39 @@ class TarReader:
         """Where in the stream the next byte of the current entry's data lies."""
         return self._base + self._position
 
-    @property
-    def stored(self) -> int:
-        """How many bytes of the current entry's data are still to come."""
-        return self._left
-
     def __next__(self) -> Entry:
-        long_name = long_link = None
-        records: dict[bytes, bytes] = {}
-        extents: list[int] = []
-        chain = 0
-        while True:
-            self._skip()
-            position = self._position
-            if self._end - position < BLOCK:
-                if not self._fill(BLOCK):
-                    self._end_after(chain)
-                    raise StopIteration
-                position = self._position
-            self._position = position + BLOCK
-            fields = tarheader.FIELDS.unpack_from(self._buffer, position)
-            if not fields[0][0] and self._view[position : position + BLOCK] == tarheader.ZEROS:
-                self._end_after(chain)
-                raise StopIteration
-            self._verify(position, fields[6])
-            flag = fields[7]
-            if flag in b"xgLKXV" and flag:
-                size = self._number(fields[4])
-                chain += 1
-                if chain > _MAX_CHAIN:
-                    raise errors.InvalidArchive("too many extended headers before one entry")
-                self._expect(size)
-                if flag in (b"g", b"V"):
-                    chain -= 1
-                elif flag == b"L":
-                    long_name = tarheader.text(self.read(tarheader.MAX_EXTENSION))
-                elif flag == b"K":
-                    long_link = tarheader.text(self.read(tarheader.MAX_EXTENSION))
-                else:
-                    records, extents = tarheader.pax_records(self.read(tarheader.MAX_EXTENSION))
-                continue
-            block = bytes(self._view[position : position + BLOCK]) if flag == b"S" else b""
-            return self._entry(fields, block, long_name, long_link, records, extents)
+        fields = self._header()
+        name, owner, size_field, mtime, _, flag, link, magic, _, _, prefix = fields
+        kind = _COMMON.get(flag)
+        if kind is None:
+            return self._uncommon(fields)
+        name = name.partition(b"\0")[0]
+        if prefix[0] and magic[:6] == b"ustar\0":
+            name = prefix.partition(b"\0")[0] + b"/" + name
+        mode_uid_gid = self._owners.get(owner) or self._owner(owner, name)
+        mtime_ns = self._times.get(mtime)
+        if mtime_ns is None:
+            mtime_ns = self._time(mtime)
+        entry = Entry(name, kind, *mode_uid_gid, 0, mtime_ns)
+        if link[0]:
+            entry.linkname = link.partition(b"\0")[0]
+        if kind is entries.FILE:
+            try:
+                size = int(size_field[:11], 8)
+            except ValueError:
+                size = tarheader.number(size_field)
+            if size:
+                if size < 0:
+                    raise entries.invalid(name, "its size is negative")
+                entry.size = self.left = size
+                self._padding = -size % BLOCK
+            if name[-1:] == b"/":
+                entry.kind = entries.DIRECTORY
+        return entry
 
     def chunk(self) -> memoryview:
         """The next piece of the current entry's stored data, empty at its end; valid until the next call."""
-        left = self._left
+        left = self.left
         if not left:
             return _EMPTY
         position = self._position
@@ -119,26 +114,83 @@ class TarReader:
                 raise errors.InvalidArchive("tar is truncated: the data of an entry is incomplete")
             position = self._position
             available = self._end - position
-        count = min(left, available)
-        self._position = position + count
-        self._left = left - count
-        return self._view[position : position + count]
+        after = position + (left if left < available else available)  # noqa: FURB136 - a call would cost more
+        self._position = after
+        self.left = left - after + position
+        return self._view[position:after]
 
     def read(self, limit: int) -> bytes:
         """All remaining stored data of the current entry; raises `InvalidArchive` if it is longer than `limit`."""
-        if self._left > limit:
-            raise errors.InvalidArchive(f"tar entry of {self._left} bytes is larger than the limit of {limit}")
+        if self.left > limit:
+            raise errors.InvalidArchive(f"tar entry of {self.left} bytes is larger than the limit of {limit}")
         parts = []
-        while chunk := self.chunk():
-            parts.append(bytes(chunk))
+        while self.left:
+            parts.append(bytes(self.chunk()))
         return b"".join(parts)
 
     def drain(self) -> None:
         """Read the source to its end, so that whoever feeds it through a pipe can finish."""
-        self._left = self._padding = 0
+        self.left = self._padding = 0
         self._position = self._end
         while self._fill(1):
             self._position = self._end
+
+    def _header(self) -> tuple[Any, ...]:
+        """The fields of the next header block; `StopIteration` at the end mark or the end of the stream."""
+        rest = self.left + self._padding
+        if rest:
+            if self._end - self._position < rest:
+                self._skip()
+            else:
+                self._position += rest
+                self.left = self._padding = 0
+        position = self._position
+        if self._end - position < BLOCK:
+            if not self._fill(BLOCK):
+                raise StopIteration
+            position = self._position
+        self._position = after = position + BLOCK
+        fields = tarheader.FIELDS.unpack_from(self._buffer, position)
+        field = fields[4]
+        expected = self._expected.get(field)
+        if expected is None:
+            if not fields[0][0] and self._view[position:after] == tarheader.ZEROS:
+                raise StopIteration
+            if len(self._expected) > _MEMO:
+                self._expected.clear()
+            expected = self._expected[field] = tarheader.expected_sum(field)
+        if adler32(self._view[position:after]) & 0xFFFF != expected:
+            block = bytes(self._view[position:after])
+            if tarheader.number(field) != tarheader.signed_checksum(block):
+                raise errors.InvalidArchive("tar header has a wrong checksum: not a tar, or a damaged one")
+        return fields
+
+    def _uncommon(self, fields: tuple[Any, ...]) -> Entry:
+        """An entry with extended headers before it, or of a rare kind."""
+        name = link = None
+        records: dict[bytes, bytes] = {}
+        extents: list[int] = []
+        chain = 0
+        while (flag := fields[5]) in _EXTENSIONS:
+            self._expect(tarheader.number(fields[2]))
+            if flag == b"L":
+                name = tarheader.text(self.read(tarheader.MAX_EXTENSION))
+            elif flag == b"K":
+                link = tarheader.text(self.read(tarheader.MAX_EXTENSION))
+            elif flag in (b"x", b"X"):
+                records, extents = tarheader.pax_records(self.read(tarheader.MAX_EXTENSION))
+            # What is left are global headers and volume labels: they say nothing of this entry.
+            chain += flag not in (b"g", b"V")
+            if chain > _MAX_CHAIN:
+                raise errors.InvalidArchive("too many extended headers before one entry")
+            try:
+                fields = self._header()
+            except StopIteration:
+                if chain:
+                    raise errors.InvalidArchive("tar is truncated: it ends after an extended header") from None
+                raise
+        block = bytes(self._view[self._position - BLOCK : self._position]) if flag == b"S" else b""
+        return self._entry(fields, block, name, link, records, extents)
 
     def _entry(
         self,
@@ -149,50 +201,39 @@ class TarReader:
         records: dict[bytes, bytes],
         extents: list[int],
     ) -> Entry:
-        header_name, mode, uid, gid, size_field, mtime, _, flag, header_link, magic, major, minor, prefix = fields
+        header_name, owner, size_field, mtime, _, flag, header_link, magic, major, minor, prefix = fields
         if name is None:
-            name = header_name.partition(b"\0")[0]
+            name = tarheader.text(header_name)
             if prefix[0] and magic[:6] == b"ustar\0":
-                name = prefix.partition(b"\0")[0] + b"/" + name
+                name = tarheader.text(prefix) + b"/" + name
         kind = tarheader.FLAGS.get(flag)
         if kind is None:
             if flag != b"D":
                 raise entries.invalid(name, f"unknown type {flag!r}")
             kind = entries.DIRECTORY
-        number = self._number
-        entry = Entry(
-            name, kind, number(mode) & 0o7777, number(uid), number(gid), tarheader.number(size_field),
-            number(mtime) * 1_000_000_000,
-        )  # fmt: skip
-        if header_link[0] or link is not None:
-            entry.linkname = header_link.partition(b"\0")[0] if link is None else link
+        mode, uid, gid = self._owners.get(owner) or self._owner(owner, name, b"uid" in records or b"gid" in records)
+        entry = Entry(name, kind, mode, uid, gid, tarheader.number(size_field), self._time(mtime))
+        entry.linkname = tarheader.text(header_link) if link is None else link
         if records:
             self._override(entry, records)
+        stored = entry.size
         if kind is entries.FILE:
-            stored = entry.size
+            self._expect(stored)
             if block:
-                self._expect(stored)
                 self._old_sparse(entry, block)
-                stored = self._left
             elif b"GNU.sparse.major" in records or b"GNU.sparse.size" in records or b"GNU.sparse.map" in records:
-                self._expect(stored)
                 self._pax_sparse(entry, records, extents)
-                stored = self._left
             elif entry.name[-1:] == b"/":
                 entry.kind = entries.DIRECTORY
         else:
-            stored = entry.size if flag == b"D" else 0
+            self._expect(stored if flag == b"D" else 0)
             entry.size = 0
             if kind in entries.DEVICES:
-                entry.devmajor, entry.devminor = number(major), number(minor)
+                entry.devmajor, entry.devminor = tarheader.number(major), tarheader.number(minor)
         if not 0 <= entry.uid <= _MAX_ID or not 0 <= entry.gid <= _MAX_ID:
-            raise entries.invalid(entry.name, f"owner {entry.uid}:{entry.gid} is out of range")
+            raise _bad_owner(entry.name, entry.uid, entry.gid)
         if b"\0" in entry.name or b"\0" in entry.linkname:
             raise entries.invalid(entry.name, "its name has a NUL")
-        if not -(1 << 70) < entry.mtime_ns < 1 << 70:
-            entry.mtime_ns = tarheader.seconds(entry.mtime_ns // 1_000_000_000)
-        if not entry.sparse:
-            self._expect(stored)
         return entry
 
     def _override(self, entry: Entry, records: dict[bytes, bytes]) -> None:
@@ -222,8 +263,8 @@ class TarReader:
 
     def _old_sparse(self, entry: Entry, block: bytes) -> None:
         """GNU's type S: four extents in the header, 21 in each block after it."""
-        stored = self._left
-        self._left = self._padding = 0
+        stored = self.left
+        self.left = self._padding = 0
         numbers: list[int] = []
         more = _old_extents(block, 386, 4, numbers)
         entry.size = tarheader.number(block[483:495])
@@ -246,17 +287,17 @@ class TarReader:
             extents = self._map_before_data(entry)
         else:
             raise entries.invalid(entry.name, "unknown sparse format")
-        entry.sparse = tarheader.sparse_map(extents, entry.size, self._left)
+        entry.sparse = tarheader.sparse_map(extents, entry.size, self.left)
 
     def _map_before_data(self, entry: Entry) -> list[int]:
         numbers: list[int] = []
         wanted, tail = 1, b""
         while len(numbers) < wanted:
-            if self._left < BLOCK or not self._fill(BLOCK):
+            if self.left < BLOCK or not self._fill(BLOCK):
                 raise entries.invalid(entry.name, "its map of extents is incomplete")
             block = tail + bytes(self._view[self._position : self._position + BLOCK])
             self._position += BLOCK
-            self._left -= BLOCK
+            self.left -= BLOCK
             *lines, tail = block.split(b"\n")
             for line in lines[: wanted - len(numbers)] if numbers else lines:
                 numbers.append(tarheader.decimal(b"map", line))
@@ -268,47 +309,35 @@ class TarReader:
                     break
         return numbers[1:]
 
-    def _verify(self, position: int, field: bytes) -> None:
-        view = self._view
-        stored = self._number(field)
-        middle = position + 256
-        total = (adler32(view[position:middle]) & 0xFFFF) + (adler32(view[middle : position + BLOCK]) & 0xFFFF)
-        if stored == total + 254 - sum(field):
-            return
-        if stored != tarheader.signed_checksum(bytes(view[position : position + BLOCK])):
-            raise errors.InvalidArchive("tar header has a wrong checksum: not a tar, or a damaged one")
+    def _owner(self, field: bytes, name: bytes, replaced: bool = False) -> tuple[int, int, int]:
+        """Mode, uid and gid of a header."""
+        mode, uid, gid = (tarheader.number(field[start : start + 8]) for start in (0, 8, 16))
+        if replaced:
+            return mode & 0o7777, uid, gid
+        if not 0 <= uid <= _MAX_ID or not 0 <= gid <= _MAX_ID:
+            raise _bad_owner(name, uid, gid)
+        if len(self._owners) > _MEMO:
+            self._owners.clear()
+        self._owners[field] = (mode & 0o7777, uid, gid)
+        return mode & 0o7777, uid, gid
 
-    def _end_after(self, chain: int) -> None:
-        if chain:
-            raise errors.InvalidArchive("tar is truncated: it ends after an extended header")
-
-    def _number(self, field: bytes) -> int:
-        """A header number, remembered: modes, owners and times repeat."""
-        memo = self._memo
-        value = memo.get(field)
-        if value is None:
-            value = tarheader.number(field)
-            if len(memo) > _MEMO:
-                memo.clear()
-            memo[field] = value
+    def _time(self, field: bytes) -> int:
+        if len(self._times) > _MEMO:
+            self._times.clear()
+        value = self._times[field] = tarheader.seconds(tarheader.number(field))
         return value
 
     def _expect(self, stored: int) -> None:
         if stored < 0:
             raise errors.InvalidArchive("tar header has a negative size")
-        self._left = stored
+        self.left = stored
         self._padding = -stored % BLOCK
 
     def _skip(self) -> None:
-        """Step over what is left of the current entry and its padding."""
-        rest = self._left + self._padding
-        if not rest:
-            return
-        self._left = self._padding = 0
+        """Step over the rest of the current entry, which goes beyond the buffer."""
+        rest = self.left + self._padding
+        self.left = self._padding = 0
         available = self._end - self._position
-        if rest <= available:
-            self._position += rest
-            return
         rest -= available
         self._position = self._end
         if self._size is not None:
@@ -359,6 +388,10 @@ def _filler(source: IO[bytes]) -> Callable[[memoryview], int | None]:
         return len(data)
 
     return copy
+
+
+def _bad_owner(name: bytes, uid: int, gid: int) -> errors.InvalidArchive:
+    return entries.invalid(name, f"owner {uid}:{gid} is out of range")
 
 
 def _old_extents(block: bytes, start: int, count: int, numbers: list[int]) -> bool:

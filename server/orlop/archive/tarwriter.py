@@ -18,6 +18,9 @@ _PIECE = 1 << 20
 _NAME_FIELD = 100
 _ID_LIMIT = 1 << 21
 _LONG_LIMIT = 1 << 33
+_MEMO = 1 << 12
+_NO_DEVICE = tarheader.NO_DEVICE
+_EXTENSION_OWNER = tarheader.owner_field(0o644, 0, 0)
 
 
 class TarWriter:
@@ -31,6 +34,7 @@ class TarWriter:
         self._write = write
         self._parts: list[bytes] = []
         self._held = 0
+        self._owners: dict[tuple[int, int, int], bytes] = {}
         self._left = 0
         self._padding = 0
         self.size = 0
@@ -68,17 +72,25 @@ class TarWriter:
             pax.update((b"SCHILY.xattr." + key, value) for key, value in entry.xattrs.items())
         if pax:
             self._extension(name, pax)
+        key = (
+            entry.mode & 0o7777,
+            entry.uid if entry.uid < _ID_LIMIT else 0,
+            entry.gid if entry.gid < _ID_LIMIT else 0,
+        )
+        owner = self._owners.get(key)
+        if owner is None:
+            if len(self._owners) > _MEMO:
+                self._owners.clear()
+            owner = self._owners[key] = tarheader.owner_field(*key)
         self._put(
             tarheader.header(
                 name[:_NAME_FIELD],
                 tarheader.FLAG_OF[entry.kind],
-                entry.mode & 0o7777,
-                entry.uid if entry.uid < _ID_LIMIT else 0,
-                entry.gid if entry.gid < _ID_LIMIT else 0,
+                owner,
                 size if size < _LONG_LIMIT else 0,
                 seconds,
                 entry.linkname[:_NAME_FIELD],
-                (entry.devmajor, entry.devminor),
+                tarheader.device_field(entry.devmajor, entry.devminor) if entry.kind in entries.DEVICES else _NO_DEVICE,
             )
         )
         self._left = size
@@ -115,7 +127,7 @@ class TarWriter:
         if len(body) > tarheader.MAX_EXTENSION:
             raise errors.Corrupt(f"cannot archive {entries.shown(name)}: its extended attributes are too large")
         base = name.rstrip(b"/").rpartition(b"/")[2]
-        self._put(tarheader.header(b"PaxHeaders/" + base[:80], b"x", 0o644, 0, 0, len(body), 0))
+        self._put(tarheader.header(b"PaxHeaders/" + base[:80], b"x", _EXTENSION_OWNER, len(body), 0))
         self._put(body + bytes(-len(body) % tarheader.BLOCK))
 
     def _put(self, part: bytes) -> None:

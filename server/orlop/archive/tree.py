@@ -35,21 +35,25 @@ class Tree:
     whiteout; None means that whiteouts have no meaning here.
     """
 
-    __slots__ = ("_aliased", "_fds", "_implicit", "_opaque", "_removed", "_times", "made", "root")
+    __slots__ = ("_fds", "_implicit", "_opaque", "_times", "closed", "made", "removed", "root")
 
     def __init__(self, root: int, *, implicit_mtime: int | None, opaque: Callable[[int], None] | None) -> None:
         self.root = root
         self.made = 0
+        """How many missing parents were made."""
+        self.closed = 0
+        """Grows whenever a descriptor handed out before is closed."""
         self._implicit = implicit_mtime
         self._opaque = opaque
         self._fds: dict[bytes, int] = {}
         self._times: dict[bytes, tuple[int, int]] = {}
-        self._removed = False
+        self.removed = False
+        """Whether a directory was removed: its children are remembered still, until they are forgotten."""
 
     def open(self, path: bytes) -> tuple[int, bytes]:
         """A descriptor of the directory at a clean path, made if missing, and its path without links.
 
-        The descriptor belongs to the tree and stays good for the next few calls only. Raises `InvalidArchive` when
+        The descriptor belongs to the tree and stays good until `closed` changes. Raises `InvalidArchive` when
         something else is in the way.
         """
         fd = self._cached(path)
@@ -91,15 +95,14 @@ class Tree:
         self._times[path] = (mode, mtime_ns)
 
     def forget(self, path: bytes) -> None:
-        """What is at `path` is no directory (any more)."""
-        if self._removed:
-            self._times.pop(path, None)
+        """What is at `path` is no directory any more."""
+        self._times.pop(path, None)
 
     def clear(self, parent: int, name: bytes, path: bytes) -> int:
         """Remove whatever is at `path`; returns the bytes of the regular files that went for good."""
         size, directories = remove(parent, name)
         if directories:
-            self._removed = True
+            self.removed = True
             self._times.pop(path, None)
             self.close()
         return size
@@ -127,6 +130,7 @@ class Tree:
 
     def close(self) -> None:
         """Close every descriptor but the root's."""
+        self.closed += 1
         fds, self._fds = self._fds, {}
         for fd in fds.values():
             os.close(fd)
@@ -142,6 +146,7 @@ class Tree:
     def _remember(self, path: bytes, fd: int) -> int:
         fds = self._fds
         if len(fds) >= _OPEN:
+            self.closed += 1
             os.close(fds.pop(next(iter(fds))))
         fds[path] = fd
         return fd
