@@ -6,7 +6,6 @@ import contextlib
 import fcntl
 import hashlib
 import os
-import secrets
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -143,7 +142,7 @@ class BlobWriter:
         self._layout = layout
         self._hasher = hashlib.sha256()
         self._size = 0
-        self._path = layout.ingest / secrets.token_hex(12)
+        self._path = layout.ingest / os.urandom(12).hex()
         self._descriptor = -1
 
     def __enter__(self) -> Self:

@@ -21,7 +21,6 @@ from orlop.store.layout import Layout
 from orlop.store.leases import Held
 from orlop.store.trash import Trash
 
-GRACE_SECONDS = 3600.0
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
@@ -39,7 +38,7 @@ class Policy:
     cache: bool = False
     cache_younger_than: float = 0.0
     cache_keep: int = 0
-    grace: float = GRACE_SECONDS
+    grace: float = 3600.0
 
 
 @attrs.frozen

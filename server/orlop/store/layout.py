@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
+import functools
 import os
 import re
-import secrets
 from pathlib import Path
 
 import attrs
@@ -19,48 +19,48 @@ _ID = re.compile(r"[a-z2-7]{26}\Z")
 _OCI_LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 
 
-@attrs.frozen
+@attrs.frozen(slots=False)
 class Layout:
     """The paths of one store; `root` is absolute. The tree is an OCI image layout as well (image-layout.md)."""
 
     root: Path
 
-    @property
+    @functools.cached_property
     def blobs(self) -> Path:
         """Committed blobs, `<algorithm>/<hex>`."""
         return self.root / "blobs"
 
-    @property
+    @functools.cached_property
     def ingest(self) -> Path:
         """Blobs being written; the writer holds a lock on each."""
         return self.root / "ingest"
 
-    @property
+    @functools.cached_property
     def layers(self) -> Path:
         """Unpacked layers, `<id>/diff`; those being made are `.new-<id>`."""
         return self.root / "layers"
 
-    @property
+    @functools.cached_property
     def containers(self) -> Path:
         """Bundles of containers."""
         return self.root / "containers"
 
-    @property
+    @functools.cached_property
     def trash(self) -> Path:
         """What was renamed away and waits to be deleted."""
         return self.root / "trash"
 
-    @property
+    @functools.cached_property
     def database(self) -> Path:
         """References, images, layers, cache records, leases."""
         return self.root / "db.sqlite"
 
-    @property
+    @functools.cached_property
     def index(self) -> Path:
         """The OCI index of all images, for other tools and for recovery."""
         return self.root / "index.json"
 
-    @property
+    @functools.cached_property
     def revision(self) -> Path:
         """Written to after every change, so that others can watch it."""
         return self.root / "revision"
@@ -114,7 +114,7 @@ class Layout:
 
 def new_id() -> str:
     """26 characters of the base-32 alphabet, 128 random bits."""
-    return base64.b32encode(secrets.token_bytes(16)).decode().lower().rstrip("=")
+    return base64.b32encode(os.urandom(16)).decode().lower().rstrip("=")
 
 
 def is_id(text: str) -> bool:

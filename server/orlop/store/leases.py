@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import time
 from collections.abc import Iterable
 from types import TracebackType
@@ -45,7 +45,7 @@ class Lease:
         self._database = database
         self._kind = kind
         self._items = items
-        self._id = secrets.token_hex(8)
+        self._id = os.urandom(8).hex()
 
     def __enter__(self) -> Self:
         me = process.current()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 
 from orlop.core import digest as digests
@@ -85,6 +84,9 @@ def _not_found(connection: Connection, text: str) -> errors.ImageNotFound:
 def _near(text: str, names: list[str]) -> list[str]:
     """Other tags of the same repository first, then names spelled alike."""
     repository = text.partition(":")[0] if "/" not in text else text
+    # Costs milliseconds of a start, and only a miss needs it.
+    import difflib  # noqa: PLC0415
+
     same = [name for name in names if name.rpartition(":")[0] == repository]
     wanted = text if ":" in text else f"{text}:latest"
     alike = difflib.get_close_matches(wanted, names, n=3, cutoff=0.75)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 
 from orlop.core import errors
@@ -10,9 +9,7 @@ from orlop.core.job import Job
 from orlop.store import durable, layers, ociindex
 from orlop.store.database import Database
 from orlop.store.layout import Layout
-from orlop.store.trash import Trash
-
-logger = logging.getLogger(__name__)
+from orlop.store.trash import Trash, warn
 
 # Changes come in bursts (a load of many images); one round serves all that gathered meanwhile.
 _GATHER_SECONDS = 0.05
@@ -72,7 +69,7 @@ class Settler:
             except errors.Cancelled:
                 continue
             except (errors.OrlopError, OSError) as error:
-                logger.warning("cannot settle the image store yet: %s", error)
+                warn("cannot settle the image store yet: %s", error)
 
     def _sync(self) -> None:
         with self._database.read() as connection:

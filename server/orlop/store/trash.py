@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import shutil
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -13,8 +11,6 @@ from orlop.core import errors
 from orlop.core.job import Job
 from orlop.store import locks
 from orlop.store.layout import Layout, new_id
-
-logger = logging.getLogger(__name__)
 
 
 class Trash:
@@ -58,11 +54,21 @@ class Trash:
         except FileNotFoundError:
             return
         except (OSError, errors.OrlopError) as error:
-            logger.warning("cannot delete %s yet: %s", path, error)
+            warn("cannot delete %s yet: %s", path, error)
+
+
+def warn(message: str, *arguments: object) -> None:
+    """Tell the log what will be tried again, so that no caller hears of it."""
+    # Costs milliseconds of a start, and hardly any process needs it.
+    import logging  # noqa: PLC0415
+
+    logging.getLogger(__name__).warning(message, *arguments)
 
 
 def remove_plainly(path: Path) -> None:
     """Delete a tree whose files all belong to this user; directories without write permission too."""
+    import shutil  # noqa: PLC0415 - costs milliseconds of a start
+
     try:
         shutil.rmtree(path)
     except FileNotFoundError:
