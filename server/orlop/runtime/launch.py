@@ -128,7 +128,10 @@ def converse(
         if waiting and started.pid is not None:
             waiting = False
             answer = attach_network(started.pid) if attach_network is not None else None
-            channel.send({"go": True, **(answer or {})})
+            try:
+                channel.send({"go": True, **(answer or {})})
+            except BrokenPipeError:
+                continue  # it failed meanwhile; why is the next message
 
 
 def exit_json(code: int, failure: dict[str, Any] | None) -> dict[str, Any]:

@@ -38,8 +38,11 @@ class Filesystem:
     def __init__(self, spec: SpecJson, sources: Sources) -> None:
         self._spec = spec
         self._sources = sources
-        self.root_fd, upper = _mount_root(spec["rootfs"])
-        self.stubs = Stubs(self.root_fd, upper)
+        upper = spec["rootfs"]["upper"]
+        # Opened before the root is mounted over it, so that it goes on to mean what lies beneath.
+        upper_fd = None if upper is None else os.open(upper, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        self.root_fd = _mount_root(spec["rootfs"])
+        self.stubs = Stubs(self.root_fd, upper_fd)
         self._texts: dict[str, int] = {}
 
     def assemble(self) -> None:
@@ -205,16 +208,12 @@ class Filesystem:
             target = self.stubs.target(path, directory=directory)
         except OSError as error:
             raise errors.Invalid(f"cannot mount at {path}: {(error.strerror or '').lower()}") from error
-        try:
-            syscalls.move_mount(fd, target)
-        except NotADirectoryError:
+        if stat.S_ISDIR(os.fstat(target).st_mode) != directory:
             kinds = ("a directory", "a file") if directory else ("a file", "a directory")
             raise errors.Invalid(
                 f"cannot mount at {path}: the source is {kinds[0]}, the target in the image is {kinds[1]}"
-            ) from None
-        finally:
-            os.close(target)
-            os.close(fd)
+            )
+        _move_and_close(fd, target)
 
     def _system(self, path: str, fd: int) -> None:
         """Mount on a directory that must be a real one, made if it is missing."""
@@ -230,7 +229,7 @@ class Filesystem:
         _move_and_close(fd, target)
 
 
-def _mount_root(rootfs: RootfsJson) -> tuple[int, str | None]:
+def _mount_root(rootfs: RootfsJson) -> int:
     """Mount the root over its own upper directory (in this namespace only) and return a descriptor of it."""
     lowers, upper, work = list(rootfs["lowers"]), rootfs["upper"], rootfs["work"]
     if not lowers and work is None:
@@ -240,7 +239,7 @@ def _mount_root(rootfs: RootfsJson) -> tuple[int, str | None]:
         mounts.restrict(fd, ())
         target = os.open(upper, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         _move_and_close(fd, target)
-        return os.open(upper, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC), upper
+        return os.open(upper, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     bottom = rootfs.get("skeleton")
     if bottom is not None:
         lowers.append(skeleton.make(bottom))
@@ -248,7 +247,7 @@ def _mount_root(rootfs: RootfsJson) -> tuple[int, str | None]:
         raise errors.Invalid("cannot start a container on an empty image without a skeleton")
     place = upper if upper is not None else lowers[0]
     mounts.mount_overlay(place, tuple(lowers), upper, work, volatile=rootfs["volatile"])
-    return os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC), upper
+    return os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
 def _move_and_close(fd: int, target: int) -> None:

@@ -19,11 +19,11 @@ _BENEATH = syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_SYMLINKS
 
 
 class Stubs:
-    """Finds or makes mount points below `root_fd`; `upper` is where what is made ends up, None for nowhere."""
+    """Finds or makes mount points below `root_fd`; `upper_fd` is where what is made ends up, None for nowhere."""
 
-    def __init__(self, root_fd: int, upper: str | None) -> None:
+    def __init__(self, root_fd: int, upper_fd: int | None) -> None:
         self._root_fd = root_fd
-        self._upper = upper
+        self._upper_fd = upper_fd
         self._made: list[str] = []
         self._parents: dict[str, dict[str, Any]] = {}
 
@@ -35,19 +35,21 @@ class Stubs:
 
     def record(self) -> dict[str, Any]:
         """What `remove` needs, as JSON; taken once everything is made."""
+        if self._upper_fd is None:
+            return {}
         for parent, facts in self._parents.items():
-            facts["ctime"] = _ctime(f"{self._upper}{parent}")
+            facts["ctime"] = _ctime(self._upper_fd, parent)
         return {"made": self._made, "parents": self._parents} if self._made else {}
 
     def _note(self, parent_fd: int, name: str) -> None:
-        if self._upper is None:
+        if self._upper_fd is None:
             return
         parent = paths.location(self._root_fd, parent_fd)
         self._made.append(f"{parent.rstrip('/')}/{name}")
         ancestor = parent
         while ancestor not in self._parents:
             try:
-                status = os.stat(f"{self._upper}{ancestor}", follow_symlinks=False)
+                status = os.stat(ancestor.lstrip("/") or ".", dir_fd=self._upper_fd, follow_symlinks=False)
             except FileNotFoundError:
                 self._parents[ancestor] = {"copied": True, "mtime": 0}
             else:
@@ -64,7 +66,7 @@ def remove(upper: str, record: dict[str, Any]) -> None:
     root_fd = os.open(upper, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         parents: dict[str, dict[str, Any]] = record["parents"]
-        untouched = {path for path, facts in parents.items() if _ctime(f"{upper}{path}") == facts["ctime"]}
+        untouched = {path for path, facts in parents.items() if _ctime(root_fd, path) == facts["ctime"]}
         made: list[str] = record["made"]
         for path in reversed(made):
             _remove_empty(root_fd, path)
@@ -108,8 +110,8 @@ def _restore_time(root_fd: int, path: str, mtime: int) -> None:
         os.close(fd)
 
 
-def _ctime(path: str) -> int:
+def _ctime(root_fd: int, path: str) -> int:
     try:
-        return os.stat(path, follow_symlinks=False).st_ctime_ns
+        return os.stat(path.lstrip("/") or ".", dir_fd=root_fd, follow_symlinks=False).st_ctime_ns
     except OSError:
         return -1

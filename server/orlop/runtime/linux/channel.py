@@ -47,12 +47,14 @@ class Channel:
 
     def receive(self) -> tuple[dict[str, Any], list[int]] | None:
         """Wait for a message and its descriptors (close-on-exec); None when the other end is gone."""
-        try:
-            data, ancillary, flags, _ = self._socket.recvmsg(
-                _LARGEST, _MOST_FDS * calcsize("i") + 64, _MSG_CMSG_CLOEXEC
-            )
-        except ConnectionResetError:
-            return None
+        while True:
+            try:
+                data, ancillary, flags, _ = self._socket.recvmsg(
+                    _LARGEST, _MOST_FDS * calcsize("i") + 64, _MSG_CMSG_CLOEXEC
+                )
+                break
+            except ConnectionResetError:
+                continue  # told once when the other end went without reading everything; what it sent comes after
         fds: list[int] = []
         for level, kind, payload in ancillary:
             if level == SOL_SOCKET and kind == SCM_RIGHTS:
