@@ -19,6 +19,7 @@ from orlop.core.job import Job
 from orlop.dockerfile.ignorefile import IgnoreFile, from_patterns
 
 _MAX_LINKS = 40
+_FORMAT, _DIRECTORY = 0o170000, 0o040000
 
 # One entry: its path relative to the context with links resolved, and its `lstat`.
 Entry = tuple[str, os.stat_result]
@@ -114,12 +115,13 @@ class Context:
         ignore = self.ignore
         path_prefix = f"{directory}/" if directory else ""
         below_prefix = f"{below}/" if below else ""
-        children = self._scan(directory)
-        for name in sorted(children):
-            status = children[name]
-            path = path_prefix + name
+        for name, status in self._scan(directory).items():
             relative = below_prefix + name
-            is_dir = stat.S_ISDIR(status.st_mode)
+            is_dir = status.st_mode & _FORMAT == _DIRECTORY
+            if ignore is None and exclude is None and not is_dir:
+                out.append((relative, status))
+                continue
+            path = path_prefix + name
             hidden = ignore is not None and ignore.match(path, is_dir=is_dir).ignored
             excluded = exclude is not None and exclude.match(relative, is_dir=is_dir).ignored
             if not is_dir:
@@ -210,13 +212,14 @@ class Context:
         return self._visible[path]
 
     def _scan(self, directory: str) -> dict[str, os.stat_result]:
+        """The names of a directory, sorted, each with its `lstat`."""
         known = self._scanned.get(directory)
         if known is not None:
             return known
         found: dict[str, os.stat_result] = {}
         try:
             with os.scandir(f"{self.root}/{directory}") as entries:
-                for entry in entries:
+                for entry in sorted(entries, key=_name):
                     try:
                         found[entry.name] = entry.stat(follow_symlinks=False)
                     except FileNotFoundError:
@@ -231,6 +234,10 @@ class Context:
             return os.readlink(f"{self.root}/{path}")
         except OSError as error:
             raise unreadable(path, error) from error
+
+
+def _name(entry: os.DirEntry[str]) -> str:
+    return entry.name
 
 
 def _exclusion(patterns: tuple[str, ...]) -> IgnoreFile:

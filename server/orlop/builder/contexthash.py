@@ -24,6 +24,7 @@ StatKey = tuple[int, int, int, int, int]
 # Coarser than the clock of any file system that keeps sources (FAT counts in 2 seconds).
 _RACY_SECONDS = 2.5
 _CHUNK = 1 << 20
+_FORMAT, _FILE = 0o170000, 0o100000
 
 
 class HashMemory(Protocol):
@@ -57,21 +58,26 @@ class ContextHasher:
 
     def select(self, matches: Sequence[Match], job: Job) -> Selection:
         """Name the content of `matches`; raises `Unavailable` for a file that cannot be read."""
-        regular = [
-            (path, status) for match in matches for path, status in _entries(match) if stat.S_ISREG(status.st_mode)
-        ]
-        self._learn(regular, job)
+        keys: dict[str, StatKey] = {}
+        size = 0
+        for match in matches:
+            for path, status in _entries(match):
+                if status.st_mode & _FORMAT == _FILE:
+                    keys[path] = _key(status)
+                    size += status.st_size
+        self._learn(keys, job)
         hasher = hashlib.sha256()
         for match in matches:
             # The name of a directory never matters: its content is copied.
             name = "" if match.is_dir else match.name
-            hasher.update(b"%d\0" % len(match.entries))
-            hasher.update(self._describe(name, match.path, match.status))
+            described = [self._describe(name, match.path, match.status, keys.get(match.path))]
             prefix = f"{match.path}/" if match.path else ""
-            hasher.update(b"".join([self._describe(path, prefix + path, status) for path, status in match.entries]))
-        return Selection(
-            tuple(matches), hasher.hexdigest(), len(regular), sum(status.st_size for _, status in regular)
-        )
+            for path, status in match.entries:
+                full = prefix + path
+                described.append(self._describe(path, full, status, keys.get(full)))
+            hasher.update(b"%d\0" % len(match.entries))
+            hasher.update("\n".join(described).encode(errors="surrogateescape"))
+        return Selection(tuple(matches), hasher.hexdigest(), len(keys), size)
 
     def changed(self, selection: Selection) -> str | None:
         """The first path that is no longer what it was when it was hashed, None when all are."""
@@ -87,10 +93,10 @@ class ContextHasher:
                     return path
         return None
 
-    def _describe(self, name: str, path: str, status: os.stat_result) -> bytes:
+    def _describe(self, name: str, path: str, status: os.stat_result, key: StatKey | None) -> str:
         mode = status.st_mode
-        if stat.S_ISREG(mode):
-            content = self._hashes[_key(status)]
+        if key is not None:
+            content = self._hashes[key]
         elif stat.S_ISLNK(mode):
             try:
                 content = os.readlink(f"{self._root}/{path}")
@@ -100,14 +106,17 @@ class ContextHasher:
             content = _attributes(f"{self._root}/{path}")
         else:
             content = str(status.st_rdev) if stat.S_ISCHR(mode) or stat.S_ISBLK(mode) else ""
-        return f"{name}\0{mode:o}\0{content}\0\n".encode(errors="surrogateescape")
+        return f"{name}\0{mode}\0{content}\0"
 
-    def _learn(self, files: Sequence[tuple[str, os.stat_result]], job: Job) -> None:
-        wanted = {_key(status): path for path, status in files if _key(status) not in self._hashes}
+    def _learn(self, files: Mapping[str, StatKey], job: Job) -> None:
+        """Know the hash of every file, by remembering or by reading."""
+        wanted = {key: path for path, key in files.items() if key not in self._hashes}
         if not wanted:
             return
         known = self._memory.get_many(wanted)
         self._hashes.update(known)
+        if len(known) == len(wanted):
+            return
         fresh: dict[StatKey, str] = {}
         for key, path in wanted.items():
             if key in known:
