@@ -147,7 +147,7 @@ class Lab:
             image,
             f"cd {top} && find . -mindepth 1 | sort | while read f; do "
             'if [ -L "$f" ]; then echo "$f|link $(readlink "$f")"; '
-            'elif [ -f "$f" ]; then echo "$f|$(stat -c "%a %u:%g" "$f") $(cat "$f")"; '
+            'elif [ -f "$f" ]; then echo "$f|$(stat -c "%a %u:%g" "$f") $(head -n 1 "$f")"; '
             'else echo "$f|$(stat -c "%a %u:%g" "$f")"; fi; done',
         )
         return dict(line.removeprefix("./").split("|", 1) for line in text.splitlines())
