@@ -19,6 +19,7 @@ from orlop.runtime.linux import syscalls
 
 HOST, SERVER, NETMASK = "198.51.100.2", "198.51.100.1", 24
 MTU = 1400
+PYTHON = sys.executable
 
 _SERVE = """
 import http.server, socket, socketserver, sys
@@ -51,10 +52,11 @@ class Box:
 
     pid: int
     options: tuple[str, ...] = ("--net",)
+    prefix: tuple[str, ...] = ()
 
     def command(self, *words: str) -> tuple[str, ...]:
         """The command that runs `words` inside."""
-        return ("nsenter", "--preserve-credentials", "--target", str(self.pid), *self.options, *words)
+        return (*self.prefix, "nsenter", "--preserve-credentials", "--target", str(self.pid), *self.options, *words)
 
     def run(self, *words: str, check: bool = True) -> str:
         """Standard output of a command inside."""
@@ -75,7 +77,7 @@ def box(*, user: str | None = None) -> Iterator[Box]:
     try:
         assert process.stdout is not None
         pid = int(process.stdout.readline())
-        yield Box(pid, ("--user", "--net") if user else ("--net",))
+        yield Box(pid, ("--user", "--net") if user else ("--net",), prefix)
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, 9)
     finally:
@@ -86,18 +88,35 @@ def box(*, user: str | None = None) -> Iterator[Box]:
 
 
 @contextlib.contextmanager
+def program(command: tuple[str, ...], *, stop: bool = False) -> Iterator[str]:
+    """A program that says one line when it is ready and ends when its input does, or is stopped; yields that line."""
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        yield process.stdout.readline().rstrip("\n")
+    finally:
+        process.stdin.close()
+        try:
+            process.wait(0.1 if stop else 10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        process.stdout.close()
+
+
+@contextlib.contextmanager
 def serving(address: str, port: int, *, inside: Box | None = None) -> Iterator[None]:
     """An HTTP server that answers with its client's address."""
     command = (sys.executable, "-I", "-c", _SERVE, address, str(port))
-    process = subprocess.Popen(inside.command(*command) if inside else command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    try:
-        assert process.stdout.readline() == "ready\n"
+    with program(inside.command(*command) if inside else command, stop=True) as line:
+        assert line == "ready"
         yield
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
+
+
+def driven(user: str, code: str, *arguments: str) -> contextlib.AbstractContextManager[str]:
+    """A Python program of another account, which ends when its standard input does; yields its first line."""
+    return program(("runuser", "-u", user, "--", PYTHON, "-c", code, *arguments))
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -186,6 +187,30 @@ def test_two_state_directories_get_a_bridge_and_a_subnet_each(outside: netlab.Bo
     one, two = bridge.ensure(tmp_path / "one", Job()), bridge.ensure(tmp_path / "two", Job())
     assert (one.name, two.name) == ("orlop0", "orlop1")
     assert not one.subnet.overlaps(two.subnet)
+
+
+def test_bridges_that_nobody_uses_do_not_pile_up(outside: netlab.Box, tmp_path: Path) -> None:
+    for name in "abcdefgh":
+        bridge.ensure(tmp_path / name, Job())
+    with netlab.box() as container:
+        connected(container, tmp_path / "h")
+        shutil.rmtree(tmp_path / "g")
+        for name in "ijklm":
+            bridge.ensure(tmp_path / name, Job())
+        with netlink.Channel() as channel:
+            owners = {
+                alias.rpartition("/")[2] for _, _, alias, _ in channel.links().values() if alias.startswith("orlop:")
+            }
+        assert owners == {"h", "j", "k", "l", "m"}, "the one in use, three idle ones, and the new one"
+        assert netlab.run("nft", "list", "tables").count("orlop") == 5
+
+
+def test_a_bridge_taken_away_meanwhile_is_made_again(outside: netlab.Box, tmp_path: Path) -> None:
+    plan = attach.choose("private", state_dir=tmp_path, job=Job())
+    bridge.cleanup(tmp_path)
+    with netlab.box() as container:
+        attach.attach("private", container.pid, container_id="x", state_dir=tmp_path, job=Job(), plan=plan)
+        assert container.fetch(f"http://{netlab.SERVER}/") == netlab.HOST
 
 
 def test_a_bridge_whose_maker_was_killed_is_made_again(outside: netlab.Box, tmp_path: Path) -> None:

@@ -28,10 +28,14 @@ _OF_OTHERS = tuple(IPv4Network(text) for text in ("172.17.0.0/16", "10.88.0.0/16
 _SWEEP_AT = 64
 
 
-def free_subnet(used: Iterable[IPv4Network]) -> IPv4Network:
-    """A private network that overlaps with none of `used` (default routes aside) and none of other tools'."""
+def free_subnet(used: Iterable[IPv4Network], *, skip: int = 0) -> IPv4Network:
+    """A private network that overlaps with none of `used` (default routes aside) and none of other tools'.
+
+    The search starts after `skip` candidates. Raises `Unavailable`.
+    """
     taken = [*_OF_OTHERS, *(each for each in used if each.prefixlen > 0)]
-    for candidate in _CANDIDATES:
+    start = skip % len(_CANDIDATES)
+    for candidate in (*_CANDIDATES[start:], *_CANDIDATES[:start]):
         if not any(candidate.overlaps(each) for each in taken):
             return candidate
     raise errors.Unavailable(
@@ -49,15 +53,19 @@ class Ledger:
         self._lock = directory / "lock"
 
     @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the one lock of the network's state; raises `Unavailable` when the directory cannot be written."""
+    def locked(self, *, wait: bool = True) -> Iterator[None]:
+        """Hold the one lock of the network's state.
+
+        Raises `Unavailable` when the directory cannot be written, `BlockingIOError` when the lock is taken and it
+        shall not `wait`.
+        """
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise errors.from_os(error, f"keep network state in {self._directory}") from error
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield
         finally:
             os.close(descriptor)

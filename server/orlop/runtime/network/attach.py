@@ -12,6 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Literal
 
@@ -117,25 +118,40 @@ def attach(
 
 
 def _attach_bridge(plan: Plan, pid: int, container_id: str, state_dir: Path, job: Job) -> Attachment:
-    ours = bridge.ensure(state_dir, job)
     ledger = Ledger(state_dir)
-    with ledger.locked():
-        address = ledger.lease(ours.subnet, container_id, pid)
+    try:
+        ours, address = _connect(ledger, pid, container_id, state_dir, job)
+    except errors.Unavailable:
+        # Somebody may have taken the bridge away meanwhile.
+        ours, address = _connect(ledger, pid, container_id, state_dir, job)
 
     def release() -> None:
         # The links vanish with the namespace; removing them here would cost more than everything else.
-        with contextlib.suppress(OSError, errors.OrlopError):
-            ledger.release(address, pid)
+        _release(ledger, address, pid)
 
+    gateway, resolver = str(ours.gateway), plan.resolver()
+    return Attachment(str(address), gateway, resolver.servers, resolver.note, "bridge", gateway, release)
+
+
+def _connect(
+    ledger: Ledger, pid: int, container_id: str, state_dir: Path, job: Job
+) -> tuple[links.Bridge, IPv4Address]:
+    ours = bridge.ensure(state_dir, job)
+    with ledger.locked():
+        address = ledger.lease(ours.subnet, container_id, pid)
     try:
         job.checkpoint()
         with netlink.Channel() as channel:
             links.connect(channel, ours, pid, address)
     except BaseException:
-        release()
+        _release(ledger, address, pid)
         raise
-    gateway, resolver = str(ours.gateway), plan.resolver()
-    return Attachment(str(address), gateway, resolver.servers, resolver.note, "bridge", gateway, release)
+    return ours, address
+
+
+def _release(ledger: Ledger, address: IPv4Address, pid: int) -> None:
+    with contextlib.suppress(OSError, errors.OrlopError):
+        ledger.release(address, pid)
 
 
 def _attach_helper(plan: Plan, pid: int, state_dir: Path, job: Job) -> Attachment:

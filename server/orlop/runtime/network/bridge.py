@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import secrets
 import time
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -16,6 +18,9 @@ _FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 _SEEN, _SWITCHED = "rules-seen", "forwarding-switched-on"
 # How long rules count as seen where the kernel tells no generation (iptables-legacy has none), in seconds.
 _TRUST = 10.0
+# How many bridges of other state directories may stay although no container is on them.
+_IDLE = 3
+_ATTEMPTS = 8
 
 
 def ensure(state_dir: Path, job: Job) -> links.Bridge:
@@ -37,9 +42,9 @@ def ensure(state_dir: Path, job: Job) -> links.Bridge:
             job.checkpoint()
             made = None
             if bridge is None:
-                subnet = free_subnet(_used(channel))
+                _sweep(channel)
                 ledger.clear()
-                bridge = made = links.make_bridge(channel, owner, subnet)
+                bridge = made = _make(channel, owner)
             try:
                 _switch_forwarding_on(ledger, job)
                 for note in firewall.ensure(bridge):
@@ -68,15 +73,55 @@ def cleanup(state_dir: Path) -> bool:
                 hint="Stop the running containers first.",
             )
         bridge = links.find_bridge(channel, str(state_dir.resolve()))
-        if bridge is not None:
-            firewall.remove(bridge.name)
-            channel.delete_link(bridge.index)
-            if ledger.note(_SWITCHED) is not None and not _has_bridges(channel):
-                _FORWARDING.write_text("0")
-        ledger.clear()
-        for name in (_SEEN, _SWITCHED):
-            ledger.set_note(name, None)
+        _remove(channel, ledger, bridge.name if bridge else None)
     return bridge is not None
+
+
+def _make(channel: netlink.Channel, owner: str) -> links.Bridge:
+    # Owners of other state directories may choose at the same moment: each looks again after it took a subnet, so at
+    # least the later one sees the other; it tries elsewhere.
+    for attempt in range(_ATTEMPTS):
+        skip = secrets.randbelow(1000) if attempt else 0
+        bridge = links.make_bridge(channel, owner, free_subnet(_used(channel), skip=skip))
+        others = [
+            IPv4Network((place, size), strict=False) for x, place, size in channel.addresses() if x != bridge.index
+        ]
+        if not any(bridge.subnet.overlaps(each) for each in others):
+            return bridge
+        channel.delete_link(bridge.index)
+    raise errors.Unavailable("cannot choose a subnet for containers: others keep taking the same one")
+
+
+def _remove(channel: netlink.Channel, ledger: Ledger | None, name: str | None) -> None:
+    if name is not None:
+        firewall.remove(name)
+        link = channel.links().get(name)
+        if link is not None:
+            channel.delete_link(link[0])
+    if ledger is not None:
+        if name is not None and ledger.note(_SWITCHED) is not None and not _has_bridges(channel):
+            _FORWARDING.write_text("0")
+        ledger.clear()
+        for note in (_SEEN, _SWITCHED):
+            ledger.set_note(note, None)
+
+
+def _sweep(channel: netlink.Channel) -> None:
+    """Remove bridges that nobody uses: those whose state directory is gone, and of the others all but a few.
+
+    Their owners make them again when they need one.
+    """
+    idle = links.idle_bridges(channel)
+    gone = [name for name, owner in idle.items() if not Path(owner).is_dir()]
+    for name in gone:
+        _remove(channel, None, name)
+    kept = [name for name in idle if name not in gone]
+    for name in kept[: max(0, len(kept) - _IDLE)]:
+        ledger = Ledger(Path(idle[name]))
+        # Whoever holds the lock, or an address, is about to use the bridge.
+        with contextlib.suppress(BlockingIOError, errors.Unavailable), ledger.locked(wait=False):
+            if not ledger.leases():
+                _remove(channel, ledger, name)
 
 
 def _seen(ledger: Ledger, channel: netlink.Channel, owner: str) -> links.Bridge | None:
@@ -131,5 +176,5 @@ def _used(channel: netlink.Channel) -> list[IPv4Network]:
 def _has_bridges(channel: netlink.Channel) -> bool:
     return any(
         name.startswith(("docker", "br-", "podman", "cni", "virbr", "lxcbr", "lxdbr")) or alias.startswith("orlop:")
-        for name, (_, _, alias) in channel.links().items()
+        for name, (_, _, alias, _) in channel.links().items()
     )

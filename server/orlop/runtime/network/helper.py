@@ -18,19 +18,17 @@ TUN = "/dev/net/tun"
 # What slirp4netns gives the container (its manual page): the host is reached by its own outer addresses only.
 SLIRP_ADDRESS, SLIRP_GATEWAY, SLIRP_DNS = "10.0.2.100", "10.0.2.2", "10.0.2.3"
 READY_SECONDS = 10.0
+# Python ignores it, and pasta refuses to start where it is ignored already.
+_SIGPIPE = 13
 
-# pasta tells that it is ready by writing its pid, and does not end with the namespace: a shell looks after it.
+# pasta goes to the background once it is ready, and does not end with the namespace: a shell looks after it.
 _PASTA_SCRIPT = """
 pid_file=$1 ready=$2 exit=$3; shift 3
-"$@" & child=$!
-trap 'kill -9 $child 2>/dev/null; rm -f "$pid_file"' EXIT
-count=0
-while [ ! -s "$pid_file" ]; do
-  count=$((count + 1)); [ $count -lt 500 ] && kill -0 $child 2>/dev/null || exit 1
-  sleep 0.02
-done
+"$@" && read -r pid <"$pid_file" || exit 1
+rm -f "$pid_file"
 echo 1 >"/proc/self/fd/$ready"
 read -r _ <"/proc/self/fd/$exit"
+read -r name <"/proc/$pid/comm" && case $name in pasta*|passt*) kill "$pid" ;; esac
 """
 
 
@@ -89,7 +87,7 @@ def helper_argv(
     if name == SLIRP4NETNS:
         options = ["--configure", "--mtu=65520", "--disable-host-loopback", *(["--enable-sandbox"] if sandbox else [])]
         return [program, *options, "-r", str(ready_fd), "-e", str(exit_fd), str(pid), "tap0"]
-    pasta = [program, "--config-net", "-f", "-q", "-t", "none", "-u", "none", "-T", "none", "-U", "none"]
+    pasta = [program, "--config-net", "-q", "-t", "none", "-u", "none", "-T", "none", "-U", "none"]
     pasta += ["--no-map-gw", "-P", pid_file, str(pid)]
     return ["/bin/sh", "-c", _PASTA_SCRIPT, "orlop-pasta", pid_file, str(ready_fd), str(exit_fd), *pasta]
 
@@ -122,6 +120,7 @@ def start(
                     (os.POSIX_SPAWN_DUP2, parked[1], 4),
                 ],
                 setsid=True,
+                setsigdef=(_SIGPIPE,),
             )
         finally:
             for fd in parked:

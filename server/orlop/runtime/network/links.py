@@ -34,7 +34,7 @@ class Bridge:
 
 def find_bridge(channel: netlink.Channel, owner: str) -> Bridge | None:
     """The bridge that belongs to the state directory `owner`, if it is there with its address."""
-    for name, (index, _, alias) in channel.links().items():
+    for name, (index, _, alias, _) in channel.links().items():
         if alias == ALIAS + owner:
             for link, address, prefix in channel.addresses():
                 if link == index:
@@ -42,6 +42,14 @@ def find_bridge(channel: netlink.Channel, owner: str) -> Bridge | None:
                     return Bridge(name, index, IPv4Network((address, prefix), strict=False), gateway)
             channel.delete_link(index)  # its maker was killed half-way
     return None
+
+
+def idle_bridges(channel: netlink.Channel) -> dict[str, str]:
+    """Name -> owner of every bridge of ours on which no container is, the longest unused ones likely first."""
+    found = channel.links()
+    busy = {master for _, _, _, master in found.values()}
+    idle = {name: alias.removeprefix(ALIAS) for name, (index, _, alias, _) in found.items() if index not in busy}
+    return {name: owner for name, owner in idle.items() if found[name][2].startswith(ALIAS)}
 
 
 def make_bridge(channel: netlink.Channel, owner: str, subnet: IPv4Network) -> Bridge:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import _socket
 import errno
 import os
+import sys
 from struct import calcsize, pack, unpack_from
 
 from orlop.runtime.linux import syscalls
@@ -115,16 +116,16 @@ class Channel:
             + _attribute(_RTA_OIF, pack("=I", index)),
         )
 
-    def links(self) -> dict[str, tuple[int, int, str]]:
-        """Name -> (index, MTU in bytes, alias) of all links."""
+    def links(self) -> dict[str, tuple[int, int, str, int]]:
+        """Name -> (index, MTU in bytes, alias, index of the bridge it is on or 0) of all links."""
         bodies = self._dump(_GETLINK, pack(_LINK_HEADER, 0, 0, 0, 0, 0))
-        return {name: (index, mtu, alias) for name, index, mtu, alias in map(_link, bodies)}
+        return {name: (index, mtu, alias, master) for name, index, mtu, alias, master in map(_link, bodies)}
 
     def link(self, index: int) -> tuple[str, int, str] | None:
         """(name, MTU in bytes, alias) of one link, None when it is gone."""
         try:
             for body in self._exchange(_GETLINK, _REQUEST | _ACK, pack(_LINK_HEADER, 0, 0, index, 0, 0)):
-                name, _, mtu, alias = _link(body)
+                name, _, mtu, alias, _ = _link(body)
                 return name, mtu, alias
         except OSError as error:
             if error.errno != errno.ENODEV:
@@ -147,7 +148,9 @@ class Channel:
             _, prefix, _, _, table, _, _, _, _ = unpack_from("=BBBBBBBBI", body)
             if table == 254:
                 attributes = _attributes(body, 12)
-                metric, index = (int.from_bytes(attributes.get(x, b""), "little") for x in (_RTA_PRIORITY, _RTA_OIF))
+                metric, index = (
+                    int.from_bytes(attributes.get(x, b""), sys.byteorder) for x in (_RTA_PRIORITY, _RTA_OIF)
+                )
                 found.append((attributes.get(_RTA_DST, bytes(4)), prefix, index, metric))
         return found
 
@@ -229,13 +232,12 @@ def _open_in(netns_fd: int, protocol: int) -> _socket.socket:
     return outcome[0]
 
 
-def _link(body: bytes) -> tuple[str, int, int, str]:
+def _link(body: bytes) -> tuple[str, int, int, str, int]:
     index = unpack_from(_LINK_HEADER, body)[2]
     attributes = _attributes(body, calcsize(_LINK_HEADER))
-    name, alias = (
-        attributes.get(each, b"").rstrip(b"\0").decode(errors="replace") for each in (_IFLA_IFNAME, _IFLA_IFALIAS)
-    )
-    return name, index, int.from_bytes(attributes.get(_IFLA_MTU, b""), "little"), alias
+    name, alias = (attributes.get(x, b"").rstrip(b"\0").decode(errors="replace") for x in (_IFLA_IFNAME, _IFLA_IFALIAS))
+    mtu, master = (int.from_bytes(attributes.get(x, b""), sys.byteorder) for x in (_IFLA_MTU, _IFLA_MASTER))
+    return name, index, mtu, alias, master
 
 
 def _attribute(kind: int, value: bytes) -> bytes:
