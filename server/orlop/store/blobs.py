@@ -58,7 +58,7 @@ class Blobs:
     def open(self, digest: Digest) -> IO[bytes]:
         """Its bytes, unverified; raises `NotFound`. Once open they stay readable, even if the blob is deleted."""
         try:
-            return self._layout.blob(digest).open("rb", buffering=0)
+            return open(self._layout.blob(digest), "rb", buffering=0)
         except FileNotFoundError as error:
             raise _missing(digest) from error
         except OSError as error:

@@ -20,7 +20,6 @@ _LIMIT = 1024
 class _Entry:
     config: ImageConfig
     created: float
-    chains: tuple[Digest, ...]
 
 
 class Configs:
@@ -42,7 +41,7 @@ class Configs:
     def chains(self, digest: Digest) -> tuple[Digest, ...]:
         """The chain IDs of its layers, lowest first; none when the configuration is lost."""
         try:
-            return self._entry(digest).chains
+            return imageconfig.chain_ids(self._entry(digest).config.diff_ids)
         except errors.OrlopError:
             return ()
 
@@ -53,7 +52,7 @@ class Configs:
                 self._entries.move_to_end(digest)
                 return entry
         config = imageconfig.parse(self._blobs.read(digest))
-        entry = _Entry(config, _seconds(config.created), imageconfig.chain_ids(config.diff_ids))
+        entry = _Entry(config, _seconds(config.created))
         with self._guard:
             self._entries[digest] = entry
             if len(self._entries) > _LIMIT:
