@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import shutil
@@ -286,10 +287,8 @@ def test_what_the_writer_writes_the_reader_reads(members: list[tuple[Entry, byte
 
 @given(st.binary(max_size=3000))
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
-    try:
+    with contextlib.suppress(errors.InvalidArchive):
         read(data)
-    except errors.InvalidArchive:
-        pass
 
 
 @given(st.data())
@@ -298,10 +297,8 @@ def test_a_flipped_byte_never_breaks_the_reader(data: st.DataObject) -> None:
     raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
     total = tarheader.checksum(bytes(raw[:512]))
     raw[148:156] = b"%06o\0 " % total
-    try:
+    with contextlib.suppress(errors.InvalidArchive):
         read(bytes(raw))
-    except errors.InvalidArchive:
-        pass
 
 
 @pytest.mark.parametrize("program", ["tar", "bsdtar"])
