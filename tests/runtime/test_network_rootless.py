@@ -163,7 +163,8 @@ def test_waiting_for_a_helper_can_be_cancelled(
     timer.join()
 
 
-def test_a_helper_is_chosen_by_what_is_there(tmp_path: Path) -> None:
+def test_a_helper_is_chosen_by_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(helper, "_is_real_root", lambda: False)
     tun = tmp_path / "tun"
     assert helper.choose([str(tmp_path)], str(tun))[1:] == (
         "slirp4netns is not installed",
@@ -180,6 +181,13 @@ def test_a_helper_is_chosen_by_what_is_there(tmp_path: Path) -> None:
     assert helper.choose([str(tmp_path)], str(tun))[0] == "pasta"
     (tmp_path / "slirp4netns").symlink_to("pasta")
     assert helper.choose([str(tmp_path)], str(tun))[0] == "slirp4netns"
+
+
+@needs_root
+def test_root_does_not_choose_pasta_which_would_become_nobody(tmp_path: Path) -> None:
+    (tmp_path / "pasta").write_text("")
+    (tmp_path / "pasta").chmod(0o755)
+    assert helper.choose([str(tmp_path)])[1] == "slirp4netns is not installed"
 
 
 def test_a_device_that_may_not_be_opened_gives_the_hosts_network_and_one_clear_note(

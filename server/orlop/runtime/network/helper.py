@@ -41,7 +41,9 @@ def choose(directories: Sequence[str] | None = None, tun: str = TUN) -> tuple[st
 
     It must be installed, and this user must be able to open the TUN device.
     """
-    found = next((name for name in (SLIRP4NETNS, PASTA) if find(name, directories)), None)
+    # As real root, pasta becomes nobody and then cannot enter root's namespaces.
+    names = (SLIRP4NETNS,) if _is_real_root() else (SLIRP4NETNS, PASTA)
+    found = next((name for name in names if find(name, directories)), None)
     if found is None:
         return None, "slirp4netns is not installed", "Install it: `sudo apt-get install slirp4netns`."
     try:
@@ -149,6 +151,13 @@ def is_ready(ready_fd: int, seconds: float, *, last: bool = False) -> bool:
     if os.read(ready_fd, 1) != b"1":
         raise HelperFailed(32, "it ended before the network was ready")
     return True
+
+
+def _is_real_root() -> bool:
+    if os.geteuid() != 0:
+        return False
+    with open("/proc/self/uid_map") as file:
+        return file.read().split() == ["0", "0", "4294967295"]
 
 
 def _dup_high(fd: int) -> int:
