@@ -100,13 +100,6 @@ def connect(channel: netlink.Channel, bridge: Bridge, pid: int, address: IPv4Add
     return name
 
 
-def disconnect(channel: netlink.Channel, name: str) -> None:
-    """Remove a container's outer link now, rather than some time after its namespace ended."""
-    found = channel.links().get(name)
-    if found is not None:
-        channel.delete_link(found[0])
-
-
 def own_address(channel: netlink.Channel) -> str | None:
     """This host's IPv4 address on the link of its default route, or None."""
     for _, prefix, index, _ in sorted(channel.routes(), key=lambda route: route[3]):
