@@ -99,9 +99,7 @@ def walk(dockerfile: Dockerfile, facts: Facts) -> Iterator[Step]:
     for base in bases(dockerfile, facts):
         state = _start(base, finished, facts)
         for instruction in base.stage.instructions:
-            yield Step(
-                base.stage, instruction, state.variables, state.declared, state.has_shell, state.base_known
-            )
+            yield Step(base.stage, instruction, state.variables, state.declared, state.has_shell, state.base_known)
             _apply(state, instruction, dockerfile.escape, known, facts.build_args)
         finished[base.stage.index] = state
 
@@ -131,7 +129,8 @@ def expanded_words(instruction: Instruction) -> Iterator[Word]:
             yield instruction.destination
         case Run():
             for mount in instruction.mounts:
-                yield from (field.value for field in mount.fields if field.value is not None)
+                # `from` must not hold variables, which the parser has told.
+                yield from (field.value for field in mount.fields if field.value is not None and field.key != "from")
         case Workdir():
             yield instruction.path
         case User():

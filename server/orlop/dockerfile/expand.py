@@ -47,9 +47,7 @@ class Expansion:
     uses: tuple[Use, ...]
 
 
-def expand(
-    word: str, env: Mapping[str, str], escape: str = "\\", on_unset: Callable[[str], None] | None = None
-) -> str:
+def expand(word: str, env: Mapping[str, str], escape: str = "\\", on_unset: Callable[[str], None] | None = None) -> str:
     """The word with its variables replaced and its quotes removed.
 
     An unset variable is empty; `on_unset` hears its name, unless the form itself provides for that (`${x:-y}`).
@@ -67,9 +65,7 @@ def expand_words(
     return _told(examine(word, env, escape), on_unset).words
 
 
-def expand_heredoc(
-    body: str, env: Mapping[str, str], on_unset: Callable[[str], None] | None = None
-) -> str:
+def expand_heredoc(body: str, env: Mapping[str, str], on_unset: Callable[[str], None] | None = None) -> str:
     r"""The body of an unquoted COPY or ADD here-document; quotes stay, `\` escapes. Raises `ExpandError`.
 
     The escape character is `\` here, whatever the file's directive says.

@@ -179,5 +179,3 @@ def _certain(step: Step, word: Word, escape: str) -> str | None:
     if any(not use.is_set and (not step.base_known or use.name in step.declared) for use in expansion.uses):
         return None
     return expansion.text
-
-

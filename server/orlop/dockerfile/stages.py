@@ -243,8 +243,7 @@ def _too_early(edge: Dependency) -> Problem:
         word = edge.mount.word("target", "dst", "destination")
         target = quoted(word.text if word else "")
         message = (
-            f"cannot mount from stage {quoted(edge.name)} to {target}, "
-            "stage needs to be defined before current command"
+            f"cannot mount from stage {quoted(edge.name)} to {target}, stage needs to be defined before current command"
         )
     else:
         message = (
@@ -279,5 +278,3 @@ def _cycle(edges: list[list[Dependency]]) -> Problem | None:
                 on_path.add(edge.source.index)
                 stack.append(iter(edges[edge.source.index]))
     return None
-
-

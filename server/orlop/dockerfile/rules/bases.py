@@ -60,9 +60,7 @@ def _redundant(subject: Subject) -> Iterator[Finding]:
         if names != {_TARGET} or any(not use.is_set for use in uses):
             continue
         if expand.expand(word.text, values, subject.dockerfile.escape) == values[_TARGET]:
-            message = (
-                f"Setting platform to predefined {word.text} in FROM is redundant as this is the default behavior"
-            )
+            message = f"Setting platform to predefined {word.text} in FROM is redundant as this is the default behavior"
             flag = stage.from_.flag("platform")
             yield Finding(message, flag.span if flag else word.span, stage.from_, "Leave --platform out.", "")
 
@@ -139,7 +137,5 @@ RULES = (
         _redundant,
     ),
     Rule("FromPlatformFlagConstDisallowed", "FROM --platform flag should not use a constant value", _constant),
-    Rule(
-        "InvalidBaseImagePlatform", "Base image platform does not match expected target platform", _wrong_platform
-    ),
+    Rule("InvalidBaseImagePlatform", "Base image platform does not match expected target platform", _wrong_platform),
 )

@@ -24,9 +24,7 @@ def _proto(subject: Subject, step: Step) -> Iterator[Finding]:
 def _format(subject: Subject, step: Step) -> Iterator[Finding]:
     for word, text, port in _ports(subject, step):
         if port.has_host:
-            message = (
-                f"EXPOSE instruction should not define an IP address or host-port mapping, found '{text}'"
-            )
+            message = f"EXPOSE instruction should not define an IP address or host-port mapping, found '{text}'"
             yield Finding(message, word.span, step.instruction, "Name the port alone; publish it when running.")
 
 

@@ -59,16 +59,12 @@ def _legacy(subject: Subject) -> Iterator[Finding]:
         for instruction in stage.instructions:
             if isinstance(instruction, (Env, Label)) and instruction.legacy and instruction.pairs:
                 written = instruction.source.written
-                message = (
-                    f'"{written} key=value" should be used instead of legacy "{written} key value" format'
-                )
+                message = f'"{written} key=value" should be used instead of legacy "{written} key value" format'
                 yield Finding(message, instruction.span, instruction, "Put = between name and value.")
 
 
 RULES = (
-    Rule(
-        "NoEmptyContinuation", "Empty continuation lines will become errors in a future release", _empty_continuation
-    ),
+    Rule("NoEmptyContinuation", "Empty continuation lines will become errors in a future release", _empty_continuation),
     Rule(
         "JSONArgsRecommended",
         "JSON arguments recommended for ENTRYPOINT/CMD to prevent unintended behavior related to OS signals",
@@ -84,7 +80,5 @@ RULES = (
         "Multiple instructions of the same type should not be used in the same stage",
         _repeated,
     ),
-    Rule(
-        "LegacyKeyValueFormat", "Legacy key/value format with whitespace separator should not be used", _legacy
-    ),
+    Rule("LegacyKeyValueFormat", "Legacy key/value format with whitespace separator should not be used", _legacy),
 )

@@ -39,9 +39,7 @@ def _relative(subject: Subject) -> Iterator[Finding]:
         # With a variable that an unknown base image may set nobody can tell.
         unsure = not step.base_known and any(not use.is_set for use in expansion.uses)
         if not expansion.text.startswith("/") and not unsure and word.text:
-            message = (
-                f"Relative workdir {quoted(expansion.text)} can have unexpected results if the base image changes"
-            )
+            message = f"Relative workdir {quoted(expansion.text)} can have unexpected results if the base image changes"
             yield Finding(message, word.span, step.instruction, "Write an absolute path.")
 
 

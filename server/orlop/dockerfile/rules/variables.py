@@ -112,9 +112,7 @@ def _secrets(subject: Subject, step: Step) -> Iterator[Finding]:
                 continue
     for name, word in names:
         if _SECRET.search(name) and not _HARMLESS.search(name):
-            message = (
-                f"Do not use ARG or ENV instructions for sensitive data ({instruction.keyword} {quoted(name)})"
-            )
+            message = f"Do not use ARG or ENV instructions for sensitive data ({instruction.keyword} {quoted(name)})"
             hint = "Pass it with RUN --mount=type=secret, which leaves no trace in the image."
             yield Finding(message, word.span, instruction, hint)
 
