@@ -23,7 +23,7 @@ from orlop.dockerfile.problems import Problem
 from orlop.dockerfile.words import Word
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "dockerfile"
-CASES = sorted(path.name for path in GOLDEN.iterdir())
+CASES = sorted(path.name for path in GOLDEN.iterdir() if path.is_dir())
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -160,7 +160,7 @@ def test_rules_speak_up_where_they_should(text, expected):
         ("FROM a\nEXPOSE 80/TCP\n", "Defined protocol '80/TCP' in EXPOSE instruction should be lowercase"),
         ("FROM a\nEXPOSE 80:80\n",
          "EXPOSE instruction should not define an IP address or host-port mapping, found '80:80'"),
-        ('FROM a\nCMD ["x"]\nCMD ["y"]\n', 
+        ('FROM a\nCMD ["x"]\nCMD ["y"]\n',
          ("Multiple CMD instructions should not be used in the same stage because only the last one "
           "will be used")),
         ("# check=experimental=all\n# wrong\nFROM a AS b\n", "Comment for FROM should follow the format: `# b <description>`"),

@@ -135,7 +135,7 @@ LATER = 'cannot copy from stage "b", it needs to be defined before current stage
         ("FROM x\nCOPY --from=5 x y\n", ["invalid stage index 5"]),
         ("FROM x\nCOPY --from=-1 x y\n", ["invalid stage index -1"]),
         ("FROM x\nCOPY --from=99999999999 x y\n", ["invalid stage index 99999999999"]),
-        ("FROM x\nCOPY --from=$Y x y\n", 
+        ("FROM x\nCOPY --from=$Y x y\n",
          [("variable expansion is not supported for --from, define a new stage with FROM using ARG from global "
            "scope as a workaround")]),
         ("FROM x AS a\nRUN --mount=from=b,target=/m y\nFROM z AS b\n",
