@@ -78,9 +78,7 @@ def _derive(workshop: Workshop, params: dict[str, Any], write: int, job: Job) ->
         os.close(write)
 
 
-def _unpack(
-    store: Store, workshop: Workshop, source: compression.Readable, job: Job, *, known: bool = True
-) -> Layer:
+def _unpack(store: Store, workshop: Workshop, source: compression.Readable, job: Job, *, known: bool = True) -> Layer:
     """A layer of the (perhaps compressed) tar `source`; `known` by the digest of that tar, whose bytes are kept."""
     plain = compression.decompressed(source)
     with store.layers.new() as pending:

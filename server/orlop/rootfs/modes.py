@@ -1,4 +1,4 @@
-"""`--chmod`: octal (`0755`) or symbolic (`u=rwX,go=rX`) changes of a file's mode."""
+"""`--chmod`: octal (`0755`) or symbolic (`u=rwX,go=rX`) changes of a file's mode, as in POSIX and BuildKit."""
 
 from __future__ import annotations
 
@@ -6,91 +6,86 @@ from orlop.core import errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from typing import Final
 
-_WHO = {"u": 0o4700, "g": 0o2070, "o": 0o1007, "a": 0o7777}
-_DIR_FORMAT = 0o040000
-_FORMAT = 0o170000
+_WHO: Final = {"u": 0o4700, "g": 0o2070, "o": 0o1007, "a": 0o7777}
+_COPY: Final = {"u": 6, "g": 3, "o": 0}
+_FORMAT, _DIRECTORY = 0o170000, 0o040000
+# Without a letter for whom, the bits of the usual umask stay as they are.
+_UMASK = 0o022
 
 
 class Mode:
     """A change of modes, parsed once."""
 
-    def __init__(self, change: Callable[[int], int]) -> None:
-        self._change = change
+    __slots__ = ("_clauses", "_octal")
 
-    @classmethod
-    def parse(cls, text: str | None) -> Mode | None:
-        """The change a text describes, None for none; raises `Invalid` in Docker's words."""
-        if not text:
-            return None
-        if text.isdigit():
-            if len(text) > 5 or any(digit in "89" for digit in text) or int(text, 8) > 0o7777:
+    def __init__(self, text: str) -> None:
+        """Read the change; raises `Invalid` in Docker's words."""
+        self._octal: int | None = None
+        self._clauses: list[tuple[int, list[tuple[str, str]]]] = []
+        if text[:1].isdecimal():
+            if len(text) > 5 or not set(text) <= set("01234567") or int(text, 8) > 0o7777:
                 raise _invalid(text)
-            value = int(text, 8)
-            return cls(lambda _: value)
-        clauses = [_clause(part, text) for part in text.split(",")]
-
-        def change(mode: int) -> int:
-            for clause in clauses:
-                mode = clause(mode)
-            return mode & 0o7777
-
-        return cls(change)
+            self._octal = int(text, 8)
+        else:
+            self._clauses = [_clause(part, text) for part in text.split(",")]
 
     def of(self, mode: int) -> int:
         """The permission bits for a file whose whole mode (type included) was `mode`."""
-        return self._change(mode)
+        if self._octal is not None:
+            return self._octal
+        bits = mode & 0o7777
+        for who, steps in self._clauses:
+            for operator, letters in steps:
+                wanted = _bits(letters, mode, bits) & (who or 0o7777 & ~_UMASK)
+                if operator == "+":
+                    bits |= wanted
+                elif operator == "-":
+                    bits &= ~wanted
+                else:
+                    bits = bits & ~(who or 0o7777) | wanted
+        return bits
 
 
-def _clause(part: str, text: str) -> Callable[[int], int]:
-    who = 0
-    position = 0
+def _clause(part: str, text: str) -> tuple[int, list[tuple[str, str]]]:
+    """For whom (0: nobody in particular), and the steps: an operator and its letters."""
+    position = who = 0
     while position < len(part) and part[position] in _WHO:
         who |= _WHO[part[position]]
         position += 1
-    who = who or 0o7777
     steps: list[tuple[str, str]] = []
     while position < len(part):
-        operator = part[position]
-        if operator not in "+-=":
+        if part[position] not in "+-=":
             raise _invalid(text)
-        position += 1
-        letters = ""
-        while position < len(part) and part[position] in "rwxXst":
-            letters += part[position]
-            position += 1
-        steps.append((operator, letters))
+        start = position + 1
+        end = start
+        while end < len(part) and part[end] in "rwxXstugo":
+            end += 1
+        if end - start > 1 and any(letter in _COPY for letter in part[start:end]):
+            raise _invalid(text)
+        steps.append((part[position], part[start:end]))
+        position = end
     if not steps:
         raise _invalid(text)
-
-    def change(mode: int) -> int:
-        for operator, letters in steps:
-            bits = _bits(letters, mode) & who
-            if operator == "+":
-                mode |= bits
-            elif operator == "-":
-                mode &= ~bits
-            else:
-                mode = (mode & ~(who & 0o777 | who & 0o7000)) | bits
-        return mode
-
-    return change
+    return who, steps
 
 
-def _bits(letters: str, mode: int) -> int:
+def _bits(letters: str, original: int, current: int) -> int:
     bits = 0
     for letter in letters:
         if letter == "r":
             bits |= 0o444
         elif letter == "w":
             bits |= 0o222
-        elif letter == "x" or (letter == "X" and (mode & _FORMAT == _DIR_FORMAT or mode & 0o111)):
+        elif letter == "x" or (letter == "X" and (original & _FORMAT == _DIRECTORY or original & 0o111)):
             bits |= 0o111
         elif letter == "s":
             bits |= 0o6000
         elif letter == "t":
             bits |= 0o1000
+        elif letter in _COPY:
+            bits |= (current >> _COPY[letter] & 7) * 0o111
     return bits
 
 

@@ -1,66 +1,49 @@
-"""Snapshots as directories: mounts the overlay of some layers in the caller's own mount namespace."""
+"""A snapshot as a mounted directory, for what must go through the kernel's own merge."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 
+from orlop.archive import removal
+from orlop.rootfs import merged
 from orlop.runtime.linux import mounts, syscalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
+_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
-class snapshot:  # noqa: N801 - read as a verb: `with snapshot(...) as root`
-    """A writable snapshot as an open directory: `lowers` (top first), `upper`, `work`; what is written lands in upper.
 
-    Without lowers the upper directory itself is the snapshot. The process must be single-threaded and short-lived:
-    it gets a mount namespace of its own, which ends with it.
+@contextlib.contextmanager
+def writable(target: dict[str, Any]) -> Iterator[int]:
+    """The root of a snapshot (`lowers` topmost first, `upper`, `work`), open; what is written lands in upper.
+
+    The caller has one thread and gets a mount namespace of its own. Afterwards nothing is mounted any more. Without
+    lowers the upper directory itself is the snapshot.
     """
-
-    def __init__(self, target: dict[str, Any]) -> None:
-        self._target = target
-        self._fd = -1
-
-    def __enter__(self) -> int:
-        target = self._target
-        if not target["lowers"]:
-            self._fd = os.open(target["upper"], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        else:
-            self._fd = _mounted(target["lowers"], target["upper"], target["work"])
-        return self._fd
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._fd)
-
-
-class reading:  # noqa: N801 - read as a verb: `with reading(lowers) as root`
-    """A snapshot as an open directory that nobody writes; the same conditions."""
-
-    def __init__(self, lowers: list[str]) -> None:
-        self._lowers = lowers
-        self._fd = -1
-
-    def __enter__(self) -> int:
-        if len(self._lowers) == 1:
-            self._fd = os.open(self._lowers[0], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        else:
-            self._fd = _mounted(self._lowers, None, None)
-        return self._fd
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._fd)
-
-
-_PRIVATE: list[bool] = []
-
-
-def _mounted(lowers: list[str], upper: str | None, work: str | None) -> int:
-    """Mount upon a directory of the overlay itself: it is surely there, and needs no other name any more."""
-    if not _PRIVATE:
-        syscalls.unshare(syscalls.CLONE_NEWNS)
-        mounts.make_private()
-        _PRIVATE.append(True)
-    target = work if work is not None else lowers[0]
-    mounts.mount_overlay(target, tuple(lowers), upper, work, volatile=upper is not None)
-    return os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    lowers = merged.visible(target["lowers"])
+    if not lowers:
+        root = os.open(target["upper"], _OPEN)
+        try:
+            yield root
+        finally:
+            os.close(root)
+        return
+    work = target["work"]
+    syscalls.unshare(syscalls.CLONE_NEWNS)
+    mounts.make_private()
+    # Mounted upon its own work directory: that is surely there, and needs no other name any more.
+    mounts.mount_overlay(work, tuple(lowers), target["upper"], work, volatile=True)
+    try:
+        root = os.open(work, _OPEN)
+        try:
+            yield root
+        finally:
+            os.close(root)
+    finally:
+        syscalls.umount(work, 0)
+    for name in os.listdir(work):
+        removal.remove_tree(f"{work}/{name}")

@@ -2,56 +2,63 @@
 
 from __future__ import annotations
 
-import os
-
 from orlop.core import errors
-from orlop.runtime.linux import paths
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Reader = Callable[[str, int], bytes | None]
 
 _MOST_BYTES = 4 << 20
+_LARGEST_ID = 0xFFFFFFFE
 
 
-def resolve(root: int, text: str) -> tuple[int, int, list[str]]:
-    """The ids of `user[:group]` and warnings; unknown names are 0, as in Docker's COPY, but said."""
+def resolve(read: Reader, text: str) -> tuple[int, int, list[str]]:
+    """The ids of `user[:group]`, and warnings; `read(path, limit)` gives the image's files.
+
+    A user's group is that of its passwd entry, for a number the same number. Unknown names are 0, as in Docker's COPY,
+    but that is said. Raises `Invalid` for a number out of range.
+    """
     user, colon, group = text.partition(":")
     warnings: list[str] = []
-    uid, gid = _user(root, user, warnings) if user else (0, 0)
+    uid, gid = _user(read, user, warnings) if user else (0, 0)
     if colon and group:
-        gid = _group(root, group, warnings)
+        gid = _group(read, group, warnings)
     return uid, gid, warnings
 
 
-def _user(root: int, name: str, warnings: list[str]) -> tuple[int, int]:
-    if name.isdigit():
-        return _checked(name), _checked(name)
-    for row in _rows(root, "/etc/passwd"):
-        if len(row) > 3 and row[0] == name and row[2].isdigit() and row[3].isdigit():
+def _user(read: Reader, name: str, warnings: list[str]) -> tuple[int, int]:
+    number = _number(name)
+    if number is not None:
+        return number, number
+    for row in _rows(read, "/etc/passwd"):
+        if len(row) > 3 and row[0] == name and row[2].isdecimal() and row[3].isdecimal():
             return int(row[2]), int(row[3])
     warnings.append(f"user {name!r} is not in the image's /etc/passwd: root is taken instead")
     return 0, 0
 
 
-def _group(root: int, name: str, warnings: list[str]) -> int:
-    if name.isdigit():
-        return _checked(name)
-    for row in _rows(root, "/etc/group"):
-        if len(row) > 2 and row[0] == name and row[2].isdigit():
+def _group(read: Reader, name: str, warnings: list[str]) -> int:
+    number = _number(name)
+    if number is not None:
+        return number
+    for row in _rows(read, "/etc/group"):
+        if len(row) > 2 and row[0] == name and row[2].isdecimal():
             return int(row[2])
     warnings.append(f"group {name!r} is not in the image's /etc/group: root is taken instead")
     return 0
 
 
-def _checked(text: str) -> int:
+def _number(text: str) -> int | None:
+    if not (text.isascii() and text.isdecimal()):
+        return None
     number = int(text)
-    if number > 4294967294:
-        raise errors.Invalid(f"invalid id {text}: ids end at 4294967294")
+    if number > _LARGEST_ID:
+        raise errors.Invalid(f"invalid id {text}: ids end at {_LARGEST_ID}", hint="Use a smaller number.")
     return number
 
 
-def _rows(root: int, path: str) -> list[list[str]]:
-    try:
-        fd = paths.open_inside(root, path, os.O_RDONLY | os.O_NONBLOCK)
-    except OSError:
-        return []
-    with open(fd, "rb") as file:
-        text = file.read(_MOST_BYTES).decode("utf-8", "replace")
-    return [line.split(":") for line in text.splitlines()]
+def _rows(read: Reader, path: str) -> list[list[str]]:
+    text = (read(path, _MOST_BYTES) or b"").decode("utf-8", "replace")
+    return [line.strip().split(":") for line in text.split("\n")]

@@ -7,9 +7,9 @@ import os
 
 from orlop.archive import apply as applying
 from orlop.archive import diff, removal
-from orlop.rootfs import copying, mounting, people
+from orlop.rootfs import copying, inspecting, merged, mounting, people, placing, unpacking
 from orlop.runtime import launch
-from orlop.runtime.linux import namespaces, paths
+from orlop.runtime.linux import namespaces
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def ping(_: dict[str, Any], __: list[int], ___: Channel) -> dict[str, Any]:
 def apply(params: dict[str, Any], fds: list[int], _: Channel) -> dict[str, Any]:
     """Unpack the uncompressed tar on `fds[0]` into the directory `root`; hash it on the way."""
     in_namespace = namespaces.in_user_namespace()
-    options = applying.ApplyOptions(userxattr=in_namespace, devices=not in_namespace)
+    options = applying.ApplyOptions(userxattr=in_namespace, devices=not in_namespace, owners=not namespaces.single_id())
     with open(fds[0], "rb", buffering=0) as raw:
         source = _Hashing(raw)
         applied = applying.apply(source, params["root"], options)  # type: ignore[arg-type]
@@ -79,26 +79,30 @@ def measure(params: dict[str, Any], _: list[int], __: Channel) -> dict[str, Any]
 
 def copy(params: dict[str, Any], _: list[int], channel: Channel) -> dict[str, Any]:
     """COPY or ADD into a snapshot: see `copying.copy`."""
-    with mounting.snapshot(params["target"]) as root:
-        warnings = copying.copy(params, root)
-    for warning in warnings:
-        channel.send({"event": "warning", "message": warning})
-    return {"size": _measure(params["target"]["upper"])}
+    target = params["target"]
+
+    def warn(text: str) -> None:
+        channel.send({"event": "warning", "message": text})
+
+    def unpack(archive: int, path: str, owner: tuple[int, int] | None) -> None:
+        with mounting.writable(target) as root:
+            unpacking.unpack(archive, root, path, owner, warn=warn)
+
+    size = copying.copy(params, owners=not namespaces.single_id(), warn=warn, unpack=unpack)
+    return {"size": _measure(target["upper"]) if size is None else size}
 
 
-def make_directory(params: dict[str, Any], _: list[int], __: Channel) -> dict[str, Any]:
+def make_directory(params: dict[str, Any], _: list[int], channel: Channel) -> dict[str, Any]:
     """WORKDIR: make `path` and its missing parents in a snapshot, owned by `user`."""
-    with mounting.snapshot(params["target"]) as root:
-        uid, gid = people.resolve(root, params["user"])[:2]
-
-        def own(parent: int, name: str) -> None:
-            made.append((os.dup(parent), name))
-
-        made: list[tuple[int, str]] = []
-        os.close(paths.make_directories(root, params["path"], 0o755, own))
-        for parent, name in made:
-            os.chown(name, uid, gid, dir_fd=parent, follow_symlinks=False)
-            os.close(parent)
+    target = params["target"]
+    view = merged.View(target["lowers"], target["upper"])
+    placing.take_root(target["upper"], view.root.lowers, owners=not namespaces.single_id())
+    uid, gid, warnings = people.resolve(view.read, params["user"])
+    for text in warnings:
+        channel.send({"event": "warning", "message": text})
+    placing.Placing(
+        view, owner=(uid, gid), mode=None, owners=not namespaces.single_id(), warn=lambda _: None
+    ).directory(params["path"])
     return {"size": 0}
 
 
@@ -110,28 +114,39 @@ def run(params: dict[str, Any], fds: list[int], channel: Channel) -> dict[str, A
         received = channel.receive()
         return received[0] if received is not None else None
 
-    status = launch.launch(params["spec"], launch.Stdio(*fds), attach_network=attach if params.get("attach") else None)
+    spec = params["spec"]
+    rootfs = spec["rootfs"]
+    upper = rootfs["upper"]
+    rootfs["lowers"] = merged.visible(rootfs["lowers"])
+    if upper and rootfs["lowers"]:
+        placing.take_root(upper, rootfs["lowers"], owners=not namespaces.single_id())
+    status = launch.launch(spec, launch.Stdio(*fds), attach_network=attach if params.get("attach") else None)
     for fd in fds:
         os.close(fd)
-    upper = params["spec"]["rootfs"]["upper"]
     status["size"] = _measure(upper) if upper and status["error"] is None else 0
     return status
 
 
 def read(params: dict[str, Any], _: list[int], __: Channel) -> dict[str, Any]:
     """The text of a file inside a read-only snapshot of `lowers`, at most `limit` bytes; null when it is not there."""
-    with mounting.reading(params["lowers"]) as root:
-        try:
-            fd = paths.open_inside(root, params["path"], os.O_RDONLY | os.O_NONBLOCK)
-        except OSError:
-            return {"text": None}
-        with open(fd, "rb") as file:
-            return {"text": file.read(params.get("limit", _PIECE)).decode("utf-8", "replace")}
+    data = merged.View(params["lowers"]).read(params["path"], params.get("limit", _PIECE))
+    return {"text": None if data is None else data.decode("utf-8", "replace")}
+
+
+def listing(params: dict[str, Any], _: list[int], __: Channel) -> dict[str, Any]:
+    """What `path` is in a snapshot of `lowers`, and what is in it if it is a directory: see `inspecting.describe`."""
+    return inspecting.describe(merged.View(params["lowers"]), params["path"])
+
+
+def users(params: dict[str, Any], _: list[int], __: Channel) -> dict[str, Any]:
+    """The ids that `user[:group]` stands for in a snapshot of `lowers`, with warnings for unknown names."""
+    uid, gid, warnings = people.resolve(merged.View(params["lowers"]).read, params["user"])
+    return {"uid": uid, "gid": gid, "warnings": warnings}
 
 
 TASKS: dict[str, Task] = {
     "ping": ping, "apply": apply, "seal": seal, "tar": tar, "remove": remove, "measure": measure, "copy": copy,
-    "mkdir": make_directory, "run": run, "read": read,
+    "mkdir": make_directory, "run": run, "read": read, "list": listing, "users": users,
 }  # fmt: skip
 
 

@@ -1,12 +1,17 @@
 """The worker process: root of the user namespace, single-threaded, forks a child for each task it is given.
 
-Lean on purpose (standard library, no attrs): a fork of it is ready to work within a millisecond.
+Lean on purpose (standard library, no attrs): a fork of it is ready to work within a millisecond. A child dies with the
+worker, the worker ends with its client, and whatever a child started dies with the child.
 """
 
 from __future__ import annotations
 
+import gc
 import os
-from _signal import SIG_DFL, SIG_IGN, SIGCHLD, SIGINT, SIGKILL, pidfd_send_signal
+import resource
+import select
+import sys
+from _signal import SIG_DFL, SIG_IGN, SIGCHLD, SIGINT, SIGKILL, SIGSTOP, pidfd_send_signal
 from _signal import signal as set_handler
 
 from orlop.core import errors
@@ -19,45 +24,108 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_PR_SET_PDEATHSIG = 1
+# Longer messages travel as a file in memory: a socket takes about twice as much at once.
+LARGE = 64 << 10
+_DEEPEST = 10_000
+# For a process that hangs in the kernel; nobody is blocked longer by it.
+_PATIENCE_MS = 2_000
 
 
 def main(params: dict[str, Any], fds: list[int]) -> int:
     """Serve the channel `fds[0]` until the client is gone; everything still running ends with it."""
     server = Channel(fds[0])
     set_handler(SIGINT, SIG_IGN)
-    # Children are reaped by the kernel; their clients see the end of their own channels.
+    # The kernel collects children, and the orphans of killed ones, which come to us.
     set_handler(SIGCHLD, SIG_IGN)
+    syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
     os.umask(0)
-    if params.get("devices"):
-        launch.prepare()
-    running: dict[int, int] = {}
+    # Trees are walked by recursion, with a descriptor or two for each level.
+    sys.setrecursionlimit(_DEEPEST)
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    sys.path.extend(params.get("libraries", ()))
+    launch.prepare()
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    running: dict[int, _Child] = {}
     while (received := server.receive()) is not None:
         message, passed = received
         if "cancel" in message:
-            _cancel(running.pop(message["cancel"], None), kill=True)
+            child = running.pop(message["cancel"], None)
+            if child is not None:
+                child.kill()
+            for fd in passed:
+                os.close(fd)
         elif "done" in message:
-            _cancel(running.pop(message["done"], None), kill=False)
+            child = running.pop(message["done"], None)
+            if child is not None:
+                child.close()
         else:
-            running[message["id"]] = _start(server, message, passed)
-    for fd in running.values():
-        _cancel(fd, kill=True)
+            child = _start(server, message, passed)
+            if child is not None:
+                running[message["id"]] = child
+    for child in running.values():
+        child.kill()
     return 0
 
 
-def _start(server: Channel, message: dict[str, Any], passed: list[int]) -> int:
+class _Child:
+    """A task at work."""
+
+    __slots__ = ("_pid", "_pidfd")
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._pidfd = os.pidfd_open(pid)
+
+    def close(self) -> None:
+        """It has answered, and has only its own exit left to do."""
+        os.close(self._pidfd)
+
+    def kill(self) -> None:
+        """Kill it and what it started; they are gone afterwards."""
+        pidfds = [self._pidfd]
+        try:
+            # Stopped, it can start nothing more, and its children keep their pids even when they end.
+            pidfd_send_signal(self._pidfd, SIGSTOP)
+            pidfds += [os.pidfd_open(pid) for pid in _children(self._pid)]
+            for pidfd in reversed(pidfds):
+                pidfd_send_signal(pidfd, SIGKILL)
+        except ProcessLookupError:
+            pass
+        for pidfd in pidfds:
+            poll = select.poll()
+            poll.register(pidfd, select.POLLIN)
+            poll.poll(_PATIENCE_MS)
+            os.close(pidfd)
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children", "rb") as file:
+            return [int(word) for word in file.read().split()]
+    except OSError:
+        return []  # they die with their parent all the same (PR_SET_PDEATHSIG), only unseen
+
+
+def _start(server: Channel, message: dict[str, Any], passed: list[int]) -> _Child | None:
     parent = os.getpid()
     pid = os.fork()
     if pid == 0:
         server.close()
-        syscalls.prctl(_PR_SET_PDEATHSIG, SIGKILL)
+        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, SIGKILL)
         if os.getppid() != parent:
             os._exit(1)
+        set_handler(SIGINT, SIG_DFL)
         set_handler(SIGCHLD, SIG_DFL)
         _work(message, passed)
     for fd in passed:
         os.close(fd)
-    return os.pidfd_open(pid)
+    try:
+        return _Child(pid)
+    except ProcessLookupError:
+        return None
 
 
 def _work(message: dict[str, Any], passed: list[int]) -> None:
@@ -68,39 +136,50 @@ def _work(message: dict[str, Any], passed: list[int]) -> None:
             params = _read_large(passed.pop())
         answer: dict[str, Any] = {"result": tasks.TASKS[message["task"]](params, passed, channel)}
     except errors.OrlopError as error:
-        answer = {"error": {"kind": type(error).__name__, "message": error.message, "hint": error.hint}}
+        answer = {"error": {"kind": error.kind, "message": error.message, "hint": error.hint, "detail": error.detail}}
     except OSError as error:
-        what = errors.from_os(error, f"{message['task']} {error.filename or ''}".rstrip())
-        answer = {"error": {"kind": type(what).__name__, "message": what.message, "hint": what.hint}}
-    except Exception as error:  # noqa: BLE001 - the edge of the process: whatever it is, the client hears of it
-        answer = {"error": {"kind": "bug", "message": f"{type(error).__name__}: {error}", "hint": _where(error)}}
+        what = errors.from_os(error, f"{message['task']} {_shown(error.filename)}".rstrip())
+        answer = {"error": {"kind": what.kind, "message": what.message, "hint": what.hint, "detail": _where(error)}}
+    except BaseException as error:  # noqa: BLE001 - the edge of the process: whatever it is, the client hears of it
+        answer = {"error": {"kind": "bug", "message": f"{type(error).__name__}: {error}", "detail": _where(error)}}
     try:
-        channel.send(answer)
+        _send(channel, answer)
     finally:
         os._exit(0)
 
 
+def _send(channel: Channel, answer: dict[str, Any]) -> None:
+    text = leanjson.dumps(answer)
+    if len(text) <= LARGE:
+        channel.send(answer)
+        return
+    fd = in_memory(text)
+    channel.send({"large": True}, [fd])
+
+
+def in_memory(text: str) -> int:
+    """A file in memory with a text."""
+    fd = os.memfd_create("message", os.MFD_CLOEXEC)
+    with open(fd, "wb", closefd=False) as file:
+        file.write(text.encode())
+    return fd
+
+
 def _read_large(fd: int) -> Any:
-    """Parameters that are too long for one message come as a file in memory."""
     with open(fd, "rb") as file:
         file.seek(0)
         return leanjson.loads(file.read())
 
 
-def _cancel(pidfd: int | None, *, kill: bool) -> None:
-    if pidfd is None:
-        return
-    try:
-        if kill:
-            pidfd_send_signal(pidfd, SIGKILL)
-    except ProcessLookupError:
-        pass
-    finally:
-        os.close(pidfd)
+def _shown(name: object) -> str:
+    return os.fsdecode(name) if isinstance(name, bytes) else str(name or "")
 
 
 def _where(error: BaseException) -> str:
+    """The places in our own code that led to an error, outermost first; without source lines, so nothing is read."""
+    places = []
     place = error.__traceback__
-    while place is not None and place.tb_next is not None:
+    while place is not None:
+        places.append(f"{os.path.basename(place.tb_frame.f_code.co_filename)}:{place.tb_lineno}")
         place = place.tb_next
-    return f"{place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place is not None else ""
+    return " > ".join(places)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -14,12 +16,19 @@ from orlop.runtime import userns
 from orlop.runtime.linux import leanjson
 from orlop.runtime.linux.channel import Channel, pair
 
-_LARGE = 64 << 10
 OnEvent = Callable[[dict[str, Any]], dict[str, Any] | None]
+
+# Longer messages travel as a file in memory: a socket takes about twice as much at once.
+_LARGE = 64 << 10
+# Compiled libraries that a lean interpreter does not find by itself.
+_LIBRARIES = ("isal", "zstandard")
 
 
 class Workshop:
-    """One worker process, started lazily and again after it died; tasks run in children of it, side by side."""
+    """One worker process, started lazily and again after it died; tasks run in children of it, side by side.
+
+    Thread-safe. `mapping` are the ids of its user namespace.
+    """
 
     def __init__(self, store_root: Path) -> None:
         self._root = store_root
@@ -38,31 +47,38 @@ class Workshop:
         fds: Sequence[int] = (),
         on_event: OnEvent | None = None,
     ) -> dict[str, Any]:
-        """Run one task and return its result; its errors are raised here as they were there.
+        """Run one task (`tasks.TASKS`) and return its result; its errors are raised here as they were there.
 
-        `on_event` may answer an event with a message for the task. At cancel the task and all it started are killed.
+        The task gets duplicates of `fds`. `on_event` may answer an event with a message for the task. At cancel the
+        task and all it started are killed, and gone when `Cancelled` is raised.
         """
         job.checkpoint()
         ours, theirs = pair()
         number = self._submit(task, params, theirs, fds)
         release = job.token.on_cancel(lambda: self._tell({"cancel": number}))
         try:
-            return self._converse(task, ours, job, on_event)
+            answer = self._converse(task, ours, job, on_event)
         except BaseException:
-            self._tell({"cancel": number})
+            self._kill(number)
             raise
+        else:
+            self._tell({"done": number})
         finally:
             release()
-            self._tell({"done": number})
             ours.close()
+        if "error" in answer:
+            raise _error(task, answer["error"])
+        result: dict[str, Any] = answer["result"]
+        return result
+
+    def remove_tree(self, path: Path) -> None:
+        """Delete a tree whoever owns its files: what `Store` takes as `remove_tree`."""
+        self.call("remove", {"path": str(path)}, Job())
 
     def close(self) -> None:
-        """End the worker and whatever runs in it."""
+        """End the worker and whatever runs in it; a later call starts another one."""
         with self._lock:
-            channel, self._channel, pid, self._pid = self._channel, None, self._pid, 0
-        if channel is not None:
-            channel.close()
-            _reap(pid)
+            self._forget()
 
     def _converse(self, task: str, ours: Channel, job: Job, on_event: OnEvent | None) -> dict[str, Any]:
         while True:
@@ -73,14 +89,18 @@ class Workshop:
                     f"cannot finish {task!r}: its helper process was killed",
                     hint="Try again; if it happens again, look for the out-of-memory killer in the kernel's log.",
                 )
-            message = received[0]
-            if "result" in message:
-                result: dict[str, Any] = message["result"]
-                return result
-            if "error" in message:
-                raise _error(task, message["error"])
-            if on_event is not None and (answer := on_event(message)) is not None:
-                ours.send(answer)
+            message, fds = received
+            if "large" in message:
+                with open(fds[0], "rb") as file:
+                    file.seek(0)
+                    message = leanjson.loads(file.read())
+            if "event" not in message:
+                job.checkpoint()
+                return message
+            reply = on_event(message) if on_event is not None else None
+            if reply is not None:
+                with contextlib.suppress(BrokenPipeError):  # it was killed: the next receive says so
+                    ours.send(reply)
 
     def _submit(self, task: str, params: Mapping[str, Any], theirs: Channel, fds: Sequence[int]) -> int:
         passed = [theirs.fileno(), *fds]
@@ -95,7 +115,7 @@ class Workshop:
                 try:
                     self._started().send(message, passed)
                 except OSError:
-                    # The worker died since the last task (or at its start): one new one is worth a try.
+                    # The worker died since the last task: that task is not lost yet, a new one takes it.
                     self._forget()
                     self._started().send(message, passed)
                 return self._next
@@ -105,29 +125,29 @@ class Workshop:
                 os.close(large)
 
     def _started(self) -> Channel:
-        if self._channel is None:
-            ours, theirs = pair()
-            words = os.memfd_create("worker-stderr", os.MFD_CLOEXEC)
-            null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-            mapping = None if self.mapping.kind == "identity" else self.mapping
-            try:
-                self._pid = userns.spawn(
-                    "orlop.rootfs.worker:main",
-                    mapping=mapping,
-                    fds=(theirs.fileno(),),
-                    params={"devices": mapping is None},
-                    stdio=(null, words, words),
-                )
-                theirs.close()
-                self._channel = ours
-                if not self._answers():
-                    self._forget()
-                    raise _start_error(words)
-            finally:
-                theirs.close()
-                os.close(null)
-                os.close(words)
-        return self._channel
+        if self._channel is not None:
+            return self._channel
+        ours, theirs = pair()
+        words = os.memfd_create("worker-stderr", os.MFD_CLOEXEC)
+        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            self._pid = userns.spawn(
+                "orlop.rootfs.worker:main",
+                mapping=None if self.mapping.kind == "identity" else self.mapping,
+                fds=(theirs.fileno(),),
+                params={"libraries": _library_paths()},
+                stdio=(null, words, words),
+            )
+            theirs.close()
+            self._channel = ours
+            if not self._answers():
+                self._forget()
+                raise _start_error(words)
+        finally:
+            theirs.close()
+            os.close(null)
+            os.close(words)
+        return ours
 
     def _answers(self) -> bool:
         """A worker that cannot enter its namespace ends at once; find out before the first task is lost."""
@@ -145,20 +165,30 @@ class Workshop:
             theirs.close()
         return alive
 
-    def _tell(self, message: dict[str, Any]) -> None:
+    def _kill(self, number: int) -> None:
+        """Kill a task and wait until it is gone: the worker then closes its end of a pipe."""
+        read, write = os.pipe2(os.O_CLOEXEC)
+        try:
+            self._tell({"cancel": number}, (write,))
+        finally:
+            os.close(write)
+        os.read(read, 1)
+        os.close(read)
+
+    def _tell(self, message: dict[str, Any], fds: Sequence[int] = ()) -> None:
         with self._lock:
             if self._channel is not None:
                 try:
-                    self._channel.send(message)
+                    self._channel.send(message, fds)
                 except OSError:
                     self._forget()
 
     def _forget(self) -> None:
-        if self._channel is not None:
-            self._channel.close()
-            self._channel = None
-            _reap(self._pid)
-            self._pid = 0
+        channel, self._channel, pid, self._pid = self._channel, None, self._pid, 0
+        if channel is not None:
+            channel.close()
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, 0)
 
 
 def _in_memory(text: str) -> int:
@@ -168,11 +198,10 @@ def _in_memory(text: str) -> int:
     return fd
 
 
-def _reap(pid: int) -> None:
-    try:
-        os.waitpid(pid, 0)
-    except ChildProcessError:
-        return
+def _library_paths() -> list[str]:
+    found = (importlib.util.find_spec(name) for name in _LIBRARIES)
+    folders = (os.path.dirname(os.path.dirname(spec.origin)) for spec in found if spec and spec.origin)
+    return list(dict.fromkeys(folders))
 
 
 def _start_error(words: int) -> errors.OrlopError:
@@ -189,10 +218,9 @@ def _start_error(words: int) -> errors.OrlopError:
 
 def _error(task: str, data: Mapping[str, Any]) -> errors.OrlopError:
     if data["kind"] == "bug":
-        return errors.OrlopError(f"cannot finish {task!r}: {data['message']}", detail=data["hint"])
-    kind = getattr(errors, data["kind"], None) or _by_kind(data["kind"])
-    error: errors.OrlopError = kind(data["message"], hint=data["hint"])
-    return error
+        return errors.OrlopError(f"cannot finish {task!r}: {data['message']}", detail=data["detail"])
+    kind = _by_kind(data["kind"])
+    return kind(data["message"], hint=data.get("hint"), detail=data.get("detail"))
 
 
 def _by_kind(kind: str) -> type[errors.OrlopError]:

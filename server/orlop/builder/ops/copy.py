@@ -11,6 +11,7 @@ from orlop.builder.contexthash import Selection
 from orlop.builder.operations import ContextOrigin, CopyOp
 from orlop.core import errors
 from orlop.core.job import Job
+from orlop.rootfs import excludes
 from orlop.rootfs.workshop import Workshop
 
 
@@ -42,7 +43,7 @@ def perform(
             "matches": [_described(match, operation.unpack and is_archive(match)) for match in matches],
             "source": source,
             "sources": list(operation.sources) if source is not None else [],
-            "excludes": list(operation.excludes),
+            "excludes": excludes.compiled(operation.excludes),
             "inline": [[file.name, file.data.decode("utf-8", "surrogateescape")] for file in operation.inline],
             "chown": operation.chown,
             "chmod": operation.chmod,

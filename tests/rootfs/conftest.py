@@ -1,0 +1,30 @@
+"""A workshop on a fresh store, as whoever runs the tests; `test_rootless` runs them all once more as an ordinary user."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(__file__))
+
+from shop import Shop
+
+from orlop.runtime.probe import probe
+
+
+@pytest.fixture(scope="session")
+def able() -> None:
+    report = probe()
+    if not report.can_run:
+        pytest.skip(f"no namespaces here: {report.reason}")
+
+
+@pytest.fixture
+def shop(able: None, tmp_path: Path) -> Iterator[Shop]:
+    made = Shop(tmp_path)
+    yield made
+    made.close()
