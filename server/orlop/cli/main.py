@@ -102,7 +102,8 @@ def _run(module: ModuleType, arguments: argparse.Namespace, root: Path | None, n
         return errors.Cancelled.exit_code
     except errors.OrlopError as error:
         _complain(error)
-        return getattr(module, "FAILURE", None) or error.exit_code
+        # A container's own failure to start (125 to 127) says more than that the verb failed.
+        return error.exit_code if error.exit_code != 1 else getattr(module, "FAILURE", 1)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0

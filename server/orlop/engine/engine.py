@@ -4,42 +4,75 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orlop.core.digest import Digest
 from orlop.core.job import Job
-from orlop.engine.builds import Builds
-from orlop.engine.containers import Containers
-from orlop.engine.events import StoreWatch
-from orlop.engine.images import Images
 from orlop.engine.settings import Settings
-from orlop.engine.system import System
 from orlop.rootfs.workshop import Workshop
 from orlop.store.store import Store
 
+if TYPE_CHECKING:
+    from orlop.engine.builds import Builds
+    from orlop.engine.containers import Containers
+    from orlop.engine.events import StoreWatch
+    from orlop.engine.images import Images
+    from orlop.engine.system import System
+
 
 class Engine:
-    """One store, one workshop, and the use-cases over them; any number of engines may share a store."""
+    """One store, one workshop, and the use-cases over them; any number of engines may share a store.
+
+    Each noun is made (and its code imported) when first asked for: a terminal verb pays only for what it uses.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._workshop = Workshop(settings.root)
         self.store = Store(settings.root, remove_tree=self._remove_tree)
-        self.containers = Containers(self.store, self._workshop, settings)
-        self.images = Images(self.store, self._workshop, self._users_of)
-        self.builds = Builds(self.store, self._workshop, settings)
-        self.system = System(settings, self.store, rootless=os.geteuid() != 0)
+
+    @cached_property
+    def images(self) -> Images:
+        """Images."""
+        from orlop.engine.images import Images  # noqa: PLC0415
+
+        return Images(self.store, self._workshop, self._users_of)
+
+    @cached_property
+    def builds(self) -> Builds:
+        """Builds."""
+        from orlop.engine.builds import Builds  # noqa: PLC0415
+
+        return Builds(self.store, self._workshop, self.settings)
+
+    @cached_property
+    def containers(self) -> Containers:
+        """Containers."""
+        from orlop.engine.containers import Containers  # noqa: PLC0415
+
+        return Containers(self.store, self._workshop, self.settings)
+
+    @cached_property
+    def system(self) -> System:
+        """The host and the store as a whole."""
+        from orlop.engine.system import System  # noqa: PLC0415
+
+        return System(self.settings, self.store, rootless=os.geteuid() != 0)
 
     def watch(self, listener: Callable[[int], None]) -> StoreWatch:
         """Call `listener` with the new revision whenever anyone changes the store."""
+        from orlop.engine.events import StoreWatch  # noqa: PLC0415
+
         return StoreWatch(self.store, listener)
 
     def close(self) -> None:
         """End the helper processes; nothing is lost if this never runs."""
-        self.containers.close()
-        # The store first: what it still deletes may need a worker.
-        self.store.close()
+        if "containers" in self.__dict__:
+            self.containers.close()
         self._workshop.close()
+        self.store.close()
 
     def _remove_tree(self, path: Path) -> None:
         self._workshop.call("remove", {"path": str(path)}, Job())

@@ -18,11 +18,11 @@ from orlop.core import errors, imageconfig, platform
 from orlop.core import reference as references
 from orlop.core.descriptor import Descriptor, Manifest
 from orlop.core.digest import Digest
-from orlop.core.imageconfig import History, ImageConfig
+from orlop.core.imageconfig import History, ImageConfig, RunConfig
 from orlop.core.job import Job
 from orlop.core.mediatype import MediaType
 from orlop.core.reference import Reference
-from orlop.engine import changes, inspection
+from orlop.engine import inspection
 from orlop.rootfs import layers
 from orlop.rootfs.content import StoreContent
 from orlop.rootfs.workshop import Workshop
@@ -189,7 +189,7 @@ class Images:
     ) -> Image:
         """One layer out of a root file system archive; `change` are Dockerfile instructions for its configuration."""
         tag = references.parse(name).or_latest() if name else None
-        run_config = changes.apply(change)
+        run_config = _changed(change)
         layer = layers.receive_tar(self._store, self._workshop, source, job)
         if layer.diff_id is None or layer.tar_size is None:
             raise errors.Corrupt(f"layer {layer.id} came without a digest")
@@ -240,6 +240,15 @@ class Images:
     def _unique_size(self, image: Image) -> int:
         others = {layer.id for other in self._store.images.list() if other.id != image.id for layer in other.layers}
         return sum(layer.size for layer in image.layers if layer.id not in others)
+
+
+def _changed(change: tuple[str, ...]) -> RunConfig:
+    if not change:
+        return RunConfig()
+    # The planner behind it takes long to import, and is needed only here.
+    from orlop.engine import changes  # noqa: PLC0415
+
+    return changes.apply(change)
 
 
 def _doomed(image: Image, name: str, *, force: bool) -> tuple[Reference, ...]:

@@ -47,6 +47,9 @@ class Settings:
 
 def _run_dir(environ: Mapping[str, str], root: Path) -> Path:
     """Sockets need short paths (108 bytes) and vanish at logout, which is right for what they stand for."""
+    # Root's containers share one bridge, whatever store they come from, so their state has one place.
+    if os.geteuid() == 0 and os.access("/run", os.W_OK):
+        return Path("/run/orlop")
     runtime = environ.get("XDG_RUNTIME_DIR")
     if runtime and os.path.isdir(runtime) and os.access(runtime, os.W_OK):
         return Path(runtime) / "orlop"

@@ -29,12 +29,19 @@ def structure(data: Any, to: Any) -> Any:
     try:
         return _CONVERTER.structure(data, to)
     except Exception as error:
-        raise BadParams("; ".join(transform_error(error, path="$", format_exception=_explain))) from error
+        found = transform_error(error, path="$", format_exception=_explain)
+        raise BadParams("; ".join(map(_with_wire_path, found))) from error
 
 
 def unstructure(value: Any) -> Any:
     """JSON of a wire value."""
     return _CONVERTER.unstructure(value)
+
+
+def _with_wire_path(text: str) -> str:
+    """The path in the JSON, not that in our attributes."""
+    what, at, path = text.rpartition(" @ ")
+    return f"{what}{at}{'.'.join(map(camel, path.split('.')))}" if at else text
 
 
 def _explain(error: BaseException, to: type | None) -> str:

@@ -50,7 +50,11 @@ def bind_all(dispatcher: Dispatcher, server: Server, engine: Engine, lanes: Lane
 
     DocumentHandlers(server).bind(server.add)
     server.add(types.INITIALIZED, lambda _: _watch(dispatcher, engine))
-    server.add(types.SHUTDOWN, lambda _: _shutdown(lanes))
+
+    async def shutdown(_: None) -> None:
+        await asyncio.get_running_loop().run_in_executor(None, lanes.cancel_all, SHUTDOWN_SECONDS)
+
+    server.add(types.SHUTDOWN, shutdown)
 
 
 def _watch(dispatcher: Dispatcher, engine: Engine) -> None:
@@ -61,6 +65,3 @@ def _watch(dispatcher: Dispatcher, engine: Engine) -> None:
 
     engine.watch(changed)
 
-
-async def _shutdown(lanes: Lanes) -> None:
-    await asyncio.get_running_loop().run_in_executor(None, lanes.cancel_all, SHUTDOWN_SECONDS)

@@ -19,9 +19,10 @@ class DocumentHandlers:
 
     def bind(self, add: Callable[[str, Callable[..., None]], None]) -> None:
         """Listen to documents being opened, changed and closed."""
-        add(types.TEXT_DOCUMENT_DID_OPEN, self._opened)
-        add(types.TEXT_DOCUMENT_DID_CHANGE, self._changed)
-        add(types.TEXT_DOCUMENT_DID_CLOSE, self._closed)
+        # As plain functions: pygls writes attributes on its handlers, which bound methods cannot have.
+        add(types.TEXT_DOCUMENT_DID_OPEN, lambda params: self._opened(params))
+        add(types.TEXT_DOCUMENT_DID_CHANGE, lambda params: self._changed(params))
+        add(types.TEXT_DOCUMENT_DID_CLOSE, lambda params: self._closed(params))
 
     def _opened(self, params: types.DidOpenTextDocumentParams) -> None:
         self._publish(params.text_document.uri)

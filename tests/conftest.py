@@ -1,0 +1,79 @@
+"""What every test may lean on: an `orlop` to type at, base images, and an ordinary account for the rootless half."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from harness import Terminal
+
+REPOSITORY = Path(__file__).parents[1]
+CACHE = Path(os.environ.get("ORLOP_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "orlop-dev")
+# The account that root's test runs become for the rootless half; made by scripts/test.
+ACCOUNT = "orloptest"
+
+
+def accounts() -> Sequence[str]:
+    """Root tests both halves; an ordinary account tests its own."""
+    return ("root", "rootless") if os.geteuid() == 0 else ("rootless",)
+
+
+@pytest.fixture(scope="session")
+def readable_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The package where any account can read it: a clone may lie in a private directory."""
+    copy = Path("/var/tmp") / f"orlop-test-{os.getpid()}"
+    shutil.copytree(REPOSITORY / "server" / "orlop", copy / "orlop", ignore=shutil.ignore_patterns("__pycache__"))
+    copy.chmod(0o755)
+    yield copy
+    shutil.rmtree(copy, ignore_errors=True)
+
+
+@pytest.fixture(scope="session", params=accounts())
+def account(request: pytest.FixtureRequest) -> str | None:
+    """None for this very account, the name of the ordinary one otherwise."""
+    if os.geteuid() != 0 or request.param == "root":
+        return None
+    try:
+        pwd.getpwnam(ACCOUNT)
+    except KeyError:
+        pytest.skip(f"there is no account {ACCOUNT}: scripts/test makes it")
+    return ACCOUNT
+
+
+@pytest.fixture(scope="session")
+def busybox_tar() -> Path:
+    """A root file system with one static program."""
+    target = CACHE / "busybox.tar"
+    if not target.exists():
+        subprocess.run([REPOSITORY / "scripts" / "base-images", "busybox"], check=True, capture_output=True)
+    return target
+
+
+@pytest.fixture(scope="session")
+def shared_terminal(account: str | None, busybox_tar: Path, readable_server: Path) -> Iterator[Terminal]:
+    """A terminal with a store that has `busybox`; shared by the tests of one account."""
+    root = Path("/var/tmp") / f"orlop-store-{os.getpid()}-{account or 'own'}"
+    root.mkdir(mode=0o755)
+    if account:
+        shutil.chown(root, account, account)
+    terminal = Terminal(root, account, readable_server)
+    terminal("import", "-", "busybox:latest", stdin=busybox_tar.read_bytes())
+    yield terminal
+    terminal("rm", "-f", *terminal("ps", "-aq").split(), code=0) if terminal("ps", "-aq").split() else None
+    terminal("rmi", "-f", *dict.fromkeys(terminal("images", "-q").split()))
+    terminal("system", "prune", "-af")
+    shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture
+def context(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """An empty build context that any account can read."""
+    folder = Path("/var/tmp") / f"orlop-context-{os.getpid()}-{os.urandom(4).hex()}"
+    folder.mkdir(mode=0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
