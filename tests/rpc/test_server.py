@@ -124,9 +124,9 @@ def test_a_failing_run_says_where_and_what_it_printed(shared_terminal: Terminal,
         with pytest.raises(JsonRpcException) as caught:
             await editor.request("image/build", {"context": str(context)})
         data = caught.value.data
-        assert (data.kind, data.exitCode) == ("run-failed", 9)
-        assert "last words" in data.detail
-        assert data.location.range.startLine == 1
+        assert (data["kind"], data["exitCode"]) == ("run-failed", 9)
+        assert "last words" in data["detail"]
+        assert data["location"]["range"]["startLine"] == 1
 
     play(shared_terminal, scene)
 
@@ -166,13 +166,13 @@ def test_a_session_carries_input_and_the_exit_code(shared_terminal: Terminal) ->
 
 def test_an_open_dockerfile_has_its_findings_published(shared_terminal: Terminal) -> None:
     async def scene(editor: Editor) -> None:
-        item = types.TextDocumentItem(uri="file:///x/Dockerfile", language_id="dockerfile", version=1, text="FRUM x\n")
+        item = types.TextDocumentItem(uri="file:///x/Dockerfile", language_id="dockerfile", version=1, text="FROM x\nRUM y\n")
         editor.client.text_document_did_open(types.DidOpenTextDocumentParams(text_document=item))
         for _ in range(100):
             if editor.diagnostics.get(item.uri):
                 break
             await asyncio.sleep(0.05)
-        assert "did you mean FROM?" in editor.diagnostics[item.uri][0].message
+        assert "did you mean RUN?" in editor.diagnostics[item.uri][0].message
 
     play(shared_terminal, scene)
 
