@@ -131,9 +131,14 @@ class TarWriter:
         self._put(body + bytes(-len(body) % tarheader.BLOCK))
 
     def _put(self, part: bytes) -> None:
+        size = len(part)
+        self.size += size
+        if size >= _FLUSH:
+            self.flush()
+            self._write(part)
+            return
         self._parts.append(part)
-        self._held += len(part)
-        self.size += len(part)
+        self._held += size
         if self._held >= _FLUSH:
             self.flush()
 
