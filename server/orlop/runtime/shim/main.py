@@ -118,15 +118,15 @@ class _Shim:
         status = launch.exit_json(code, None)
         if self._group is not None:
             status["oom"] = self._group.out_of_memory()
+        self._clean_up()
         self._end(status)
         os.waitpid(self._pid, 0)
         loop.finish(status["code"])
-        self._clean_up()
 
     def failed(self, failure: dict[str, Any]) -> None:
         """Record and tell that the container did not start."""
-        self._end(launch.exit_json(0, failure))
         self._clean_up()
+        self._end(launch.exit_json(0, failure))
         try:
             self._reply.send(failure)
         except OSError:
@@ -136,6 +136,7 @@ class _Shim:
         state.write(f"{self._bundle}/{state.EXIT}", {**status, "finished": time.time()})
 
     def _clean_up(self) -> None:
+        """Before the end is on disk: from then on the next start may make the same things again."""
         if os.path.lexists(self._request["socket"]):
             os.unlink(self._request["socket"])
         if self._helper is not None:
