@@ -13,6 +13,7 @@ from orlop.builder.context import Context
 from orlop.builder.contexthash import ContextHasher, Selection
 from orlop.builder.executor import Executor
 from orlop.builder.images import BaseImages, Pull
+from orlop.builder.ops.networks import Networks
 from orlop.builder.ops.perform import Performer
 from orlop.builder.plan import Plan
 from orlop.core import errors
@@ -120,7 +121,7 @@ def build(request: BuildRequest, services: BuildServices, job: Job) -> BuildResu
         context_root=root,
         selections=selections,
         hasher=hasher,
-        network_dir=services.network_dir or services.store.root / "network",
+        networks=Networks(services.network_dir or services.store.root / "network"),
     )
     executor = Executor(
         plan,

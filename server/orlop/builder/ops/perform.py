@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import attrs
 
 from orlop.builder.contexthash import ContextHasher, Selection
 from orlop.builder.operations import CopyOp, RunOp, Step, WorkdirOp
 from orlop.builder.ops import add, copy, run, workdir
+from orlop.builder.ops.networks import Networks
 from orlop.core.job import Job
 from orlop.rootfs import snapshots
 from orlop.rootfs.workshop import Workshop
@@ -23,8 +23,7 @@ Chain = tuple[Layer, ...]
 class Performer:
     """What steps work with; one for a whole build, used from its threads.
 
-    `selections` are what steps take from the context at `context_root`, by step id. `network_dir` is where the
-    networks of this user's containers are kept track of.
+    `selections` are what steps take from the context at `context_root`, by step id.
     """
 
     store: Store
@@ -32,7 +31,7 @@ class Performer:
     context_root: str
     selections: Mapping[int, Selection]
     hasher: ContextHasher
-    network_dir: Path
+    networks: Networks
 
     def __call__(self, step: Step, base: Chain, source: Chain, job: Job) -> tuple[Layer, bool]:
         """The layer that `step` makes on `base`, copying from `source`; and whether it may serve again.
@@ -49,7 +48,7 @@ class Performer:
         match step.operation:
             case RunOp() as operation:
                 rootfs = snapshots.rootfs(self.store, base, pending)
-                return run.perform(operation, step.id, rootfs, self.workshop, self.network_dir, job)
+                return run.perform(operation, step.id, rootfs, self.workshop, self.networks, job)
             case CopyOp() as operation:
                 return copy.perform(
                     operation,

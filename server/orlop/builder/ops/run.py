@@ -3,56 +3,40 @@
 from __future__ import annotations
 
 import os
-import secrets
 import signal
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 from orlop.builder import gotext
 from orlop.builder.instructions import SCRIPTS
 from orlop.builder.operations import RunOp
 from orlop.builder.ops.logs import LogPump
+from orlop.builder.ops.networks import Networks
 from orlop.core import errors
 from orlop.core.job import Job
 from orlop.rootfs.workshop import Workshop
 from orlop.runtime import spec as runtime_spec
-from orlop.runtime.network import attach as networks
 
-_MODES: dict[str, networks.Mode] = {"default": "private", "none": "none", "host": "host"}
 _CANNOT_START = 125
 # BuildKit's, whatever the network: a RUN shall not depend on the host it runs on.
 _HOSTS = "127.0.0.1\tlocalhost {}\n::1\tlocalhost ip6-localhost ip6-loopback\n"
 
 
 def perform(
-    operation: RunOp, step: int, rootfs: runtime_spec.Rootfs, workshop: Workshop, network_dir: Path, job: Job
+    operation: RunOp, step: int, rootfs: runtime_spec.Rootfs, workshop: Workshop, networks: Networks, job: Job
 ) -> int:
     """Run the process to its end; the bytes of the files it left in the upper directory.
 
     Raises `RunFailed` with the process' last lines unless it ends with 0.
     """
-    network = networks.choose(_MODES[operation.network], state_dir=network_dir, job=job)
-    if network.note:
-        job.note(network.note, "warning")
-    resolver = network.resolver()
-    if resolver.note:
-        job.note(resolver.note, "warning")
+    network, resolver = networks.choose(operation.network, job)
     spec = specification(operation, rootfs, network.mode, resolver.text())
-    attachments: list[networks.Attachment] = []
+    detach: list[Callable[[], None]] = []
 
     def attach(event: dict[str, Any]) -> dict[str, Any] | None:
         if event.get("event") != "network":
             return None
-        attachments.append(
-            networks.attach(
-                network.mode,
-                event["pid"],
-                container_id=secrets.token_hex(32),
-                state_dir=network_dir,
-                job=job,
-                plan=network,
-            )
-        )
+        detach.append(networks.attach(network, event["pid"], job))
         return {"go": True}
 
     with LogPump(step, job) as log:
@@ -67,8 +51,8 @@ def perform(
             )
         finally:
             os.close(null)
-            for attachment in attachments:
-                attachment.close()
+            for give_back in detach:
+                give_back()
         log.finish()
         if status["code"] != 0 or status["error"]:
             raise failure(operation, status, log.last_lines())
