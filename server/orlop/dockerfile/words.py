@@ -9,7 +9,7 @@ import re
 
 import attrs
 
-from orlop.dockerfile.blanks import SPACE_CLASS
+from orlop.dockerfile.blanks import SPACE_CLASS, SPACES
 from orlop.dockerfile.jsonform import JsonString
 from orlop.dockerfile.position import Span
 from orlop.dockerfile.scanner import LogicalLine
@@ -19,7 +19,6 @@ _PLAIN = re.compile(rf"[^{_BLANKS}]+")
 _FIRST_AND_REST = re.compile(rf"([^{_BLANKS}]*)[{_BLANKS}]+(.*)", re.DOTALL)
 _SHELL = re.compile(rf"[^{SPACE_CLASS}]+")
 _QUOTING = re.compile(r"['\"\\`]")
-_SPACE = re.compile(rf"[{SPACE_CLASS}]")
 
 
 @attrs.frozen(slots=True)
@@ -73,33 +72,31 @@ def split_shell(line: LogicalLine, start: int, end: int, escape: str) -> tuple[W
     text = line.text
     if not _QUOTING.search(text, start, end):
         return tuple([Word(match.group(), line, *match.span()) for match in _SHELL.finditer(text, start, end)])
+    pattern = _WORD[escape]
     found: list[Word] = []
     at = start
     while at < end:
-        if _SPACE.match(text[at]):
+        if text[at] in SPACES:
             at += 1
             continue
-        stop, dropped = _word_end(text, at, end, escape)
-        word = text[at:stop]
-        found.append(Word(word[:-1] if dropped else word, line, at, stop))
+        match = pattern.match(text, at, end)
+        assert match is not None, "the pattern matches everywhere"
+        stop = match.end()
+        # An escape character at the very end has nothing to protect and is dropped.
+        word = text[at:stop] if match.group(1) is None else text[at : stop - 1]
+        if word:
+            found.append(Word(word, line, at, stop))
         at = stop
-    return tuple([word for word in found if word.text])
+    return tuple(found)
 
 
-def _word_end(text: str, at: int, end: int, escape: str) -> tuple[int, bool]:
-    """Where the word that starts at an offset ends, and whether its last character is an escape to be dropped."""
-    quote = ""
-    while at < end:
-        character = text[at]
-        if not quote and _SPACE.match(character):
-            break
-        if quote and character == quote:
-            quote = ""
-        elif not quote and character in "'\"":
-            quote = character
-        elif character == escape and quote != "'":
-            if at + 1 == end:
-                return end, True
-            at += 1
-        at += 1
-    return min(at, end), False
+def _word_pattern(escape: str) -> re.Pattern[str]:
+    """One word up to a blank outside quotes; a quote that is not closed goes on to the end."""
+    mark = re.escape(escape)
+    single = r"'[^']*(?:'|\Z)"
+    double = rf'"(?:[^"{mark}]+|{mark}.)*(?:"|(?={mark}\Z)|\Z)'
+    plain = rf"[^{SPACE_CLASS}'\"{mark}]+"
+    return re.compile(rf"(?:{plain}|{mark}.|{single}|{double})*({mark}\Z)?", re.DOTALL)
+
+
+_WORD = {escape: _word_pattern(escape) for escape in ("\\", "`")}
