@@ -10,10 +10,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+
 from harness import Terminal
 
 REPOSITORY = Path(__file__).parents[1]
-CACHE = Path(os.environ.get("ORLOP_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "orlop-dev")
+CACHE = Path(
+    os.environ.get("ORLOP_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "orlop-dev"
+)
 # The account that root's test runs become for the rootless half; made by scripts/test.
 ACCOUNT = "orloptest"
 

@@ -40,7 +40,9 @@ class Terminal:
         return [sys.executable, "-m", "orlop", *words]
 
     def _prefix(self) -> list[str]:
-        return ["setpriv", f"--reuid={self.account}", f"--regid={self.account}", "--init-groups"] if self.account else []
+        return (
+            ["setpriv", f"--reuid={self.account}", f"--regid={self.account}", "--init-groups"] if self.account else []
+        )
 
     def _env(self, extra: Mapping[str, str] | None) -> dict[str, str]:
         home = pwd.getpwnam(self.account).pw_dir if self.account else str(Path.home())

@@ -72,11 +72,19 @@ def test_standard_input_reaches_the_program(shared_terminal: Terminal) -> None:
 
 
 def test_a_terminal_has_its_size_and_follows_it(shared_terminal: Terminal) -> None:
-    words = shared_terminal.words("run", "--rm", "-it", "--network", "none", "busybox", "sh", "-c", "stty size; read x; stty size")
+    words = shared_terminal.words(
+        "run", "--rm", "-it", "--network", "none", "busybox", "sh", "-c", "stty size; read x; stty size"
+    )
     pid, master = pty.fork()
     if pid == 0:
         if shared_terminal.account:
-            words = ["setpriv", f"--reuid={shared_terminal.account}", f"--regid={shared_terminal.account}", "--init-groups", *words]
+            words = [
+                "setpriv",
+                f"--reuid={shared_terminal.account}",
+                f"--regid={shared_terminal.account}",
+                "--init-groups",
+                *words,
+            ]
         os.execvpe(words[0], words, shared_terminal._env(None))
     import fcntl
     import struct

@@ -10,11 +10,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from harness import Terminal
 from lsprotocol import types
 from pygls.exceptions import JsonRpcException
 from pygls.lsp.client import LanguageClient
 
+from harness import Terminal
 from orlop.protocol import methods
 from orlop.protocol.typescript import protocol_hash
 
@@ -166,7 +166,9 @@ def test_a_session_carries_input_and_the_exit_code(shared_terminal: Terminal) ->
 
 def test_an_open_dockerfile_has_its_findings_published(shared_terminal: Terminal) -> None:
     async def scene(editor: Editor) -> None:
-        item = types.TextDocumentItem(uri="file:///x/Dockerfile", language_id="dockerfile", version=1, text="FROM x\nRUM y\n")
+        item = types.TextDocumentItem(
+            uri="file:///x/Dockerfile", language_id="dockerfile", version=1, text="FROM x\nRUM y\n"
+        )
         editor.client.text_document_did_open(types.DidOpenTextDocumentParams(text_document=item))
         for _ in range(100):
             if editor.diagnostics.get(item.uri):
@@ -200,4 +202,3 @@ def test_a_killed_server_leaves_a_store_that_works_and_its_container_running(
     (context / "Dockerfile").write_text("FROM busybox\nRUN echo fine\n")
     shared_terminal("build", "-t", "after:1", str(context))
     shared_terminal("rm", "-f", name)
-

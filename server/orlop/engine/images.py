@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fnmatch
 import os
-import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import IO, Any
 
 import attrs
 
+from orlop.archive import images as archives
 from orlop.core import descriptor as descriptors
 from orlop.core import digest as digests
 from orlop.core import errors, imageconfig, platform
@@ -121,17 +121,8 @@ class Images:
 
     def save_file(self, names: tuple[str, ...], path: Path, form: str, job: Job) -> None:
         """Like `save`, into a file that appears only when it is whole."""
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            with temporary.open("wb") as out:
-                self.save(names, out, form, job)
-                out.flush()
-                os.fsync(out.fileno())
-            os.replace(temporary, path)
-        except OSError as error:
-            raise errors.from_os(error, f"write {path}") from error
-        finally:
-            temporary.unlink(missing_ok=True)
+        with archives.replacing(path) as out:
+            self.save(names, out, form, job)
 
     def save(self, names: tuple[str, ...], out: IO[bytes], form: str, job: Job) -> None:
         """Write images as an archive that Docker, podman and skopeo read; `form` is `docker` or `oci`."""
@@ -142,30 +133,20 @@ class Images:
                 (None, image.manifest)
             ]
         content = StoreContent(self._store, self._workshop)
-        from orlop.archive import images as archives  # noqa: PLC0415
-
         archives.write(out, content, tuple(wanted), form, job)
 
-    def load_stream(self, source: IO[bytes], job: Job) -> tuple[Loaded, ...]:
-        """Read an archive from a pipe: it is spooled beside the store, since archives name their parts at the end."""
-        with tempfile.NamedTemporaryFile(dir=self._store.root, prefix=".load-") as spool:
-            try:
-                while chunk := source.read(digests.CHUNK):
-                    job.checkpoint()
-                    spool.write(chunk)
-                spool.flush()
-            except OSError as error:
-                raise errors.from_os(error, "read the archive") from error
-            return self.load_path(Path(spool.name), job)
+    def load(self, source: Path | IO[bytes], job: Job) -> tuple[Loaded, ...]:
+        """Read a docker-archive, an OCI archive or an OCI layout folder; raises `InvalidArchive`, nothing changed.
 
-    def load_path(self, path: Path, job: Job) -> tuple[Loaded, ...]:
-        """Read a docker-archive, an OCI archive or an OCI layout folder; raises `InvalidArchive`, nothing changed."""
+        A stream is spooled beside the store first, since archives name their parts at the end.
+        """
         content = StoreContent(self._store, self._workshop)
         loaded: list[Loaded] = []
         host = platform.of_machine(os.uname().machine)
-        from orlop.archive import images as archives  # noqa: PLC0415
-
-        with archives.open_archive(path) as archive:
+        with (
+            self._store.leases.hold("load", ()),
+            archives.open_archive(source, spool=self._store.root, job=job) as archive,
+        ):
             for reference, descriptor in archive.names():
                 copied = copy(archive, content, descriptor, reference, job, platform=host)
                 image = self._store.images.by_manifest(copied.target.digest)

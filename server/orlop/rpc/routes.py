@@ -64,4 +64,3 @@ def _watch(dispatcher: Dispatcher, engine: Engine) -> None:
         )
 
     engine.watch(changed)
-

@@ -24,9 +24,9 @@ def run(arguments: argparse.Namespace, engine: Engine) -> int:
             "requested load from stdin, but stdin is empty", hint="Use -i FILE, or send an archive in."
         )
     if arguments.input is None:
-        loaded = engine.images.load_stream(sys.stdin.buffer, Job())
+        loaded = engine.images.load(sys.stdin.buffer, Job())
     else:
-        loaded = engine.images.load_path(Path(arguments.input), Job())
+        loaded = engine.images.load(Path(arguments.input), Job())
     for item in loaded:
         if item.reference is not None:
             sys.stdout.write(f"Loaded image: {item.reference.familiar}\n")

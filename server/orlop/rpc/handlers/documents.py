@@ -20,9 +20,9 @@ class DocumentHandlers:
     def bind(self, add: Callable[[str, Callable[..., None]], None]) -> None:
         """Listen to documents being opened, changed and closed."""
         # As plain functions: pygls writes attributes on its handlers, which bound methods cannot have.
-        add(types.TEXT_DOCUMENT_DID_OPEN, lambda params: self._opened(params))
-        add(types.TEXT_DOCUMENT_DID_CHANGE, lambda params: self._changed(params))
-        add(types.TEXT_DOCUMENT_DID_CLOSE, lambda params: self._closed(params))
+        add(types.TEXT_DOCUMENT_DID_OPEN, lambda params: self._opened(params))  # noqa: PLW0108
+        add(types.TEXT_DOCUMENT_DID_CHANGE, lambda params: self._changed(params))  # noqa: PLW0108
+        add(types.TEXT_DOCUMENT_DID_CLOSE, lambda params: self._closed(params))  # noqa: PLW0108
 
     def _opened(self, params: types.DidOpenTextDocumentParams) -> None:
         self._publish(params.text_document.uri)

@@ -72,7 +72,7 @@ class ImageHandlers:
             if wire is not None:
                 call.stream.push(wire)
 
-        loaded = self._engine.images.load_path(Path(params.path), call.job(tell))
+        loaded = self._engine.images.load(Path(params.path), call.job(tell))
         return images.ImageLoadResult(
             loaded=[item.reference.familiar if item.reference else str(item.id) for item in loaded]
         )
