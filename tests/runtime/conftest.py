@@ -11,9 +11,9 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(__file__))
 
-from containers import BUSYBOX, Lab, remove_tree  # noqa: E402
+from containers import BUSYBOX, Lab, remove_tree
 
-from orlop.runtime.probe import probe  # noqa: E402
+from orlop.runtime.probe import probe
 
 
 @pytest.fixture(scope="session")

@@ -19,10 +19,46 @@ from orlop.runtime.linux import idmap
 from orlop.runtime.spec import ContainerSpec, Rootfs
 
 BUSYBOX = shutil.which("busybox") or "/bin/busybox"
-APPLETS = (
-    "sh true false echo ls id cat mount umount ps env pwd sleep stat hostname tty stty kill touch rm mkdir rmdir ip chmod "
-    "chown mknod head wc dd grep readlink test printf seq nc sync yes ulimit"
-).split()
+APPLETS = [
+    "sh",
+    "true",
+    "false",
+    "echo",
+    "ls",
+    "id",
+    "cat",
+    "mount",
+    "umount",
+    "ps",
+    "env",
+    "pwd",
+    "sleep",
+    "stat",
+    "hostname",
+    "tty",
+    "stty",
+    "kill",
+    "touch",
+    "rm",
+    "mkdir",
+    "rmdir",
+    "ip",
+    "chmod",
+    "chown",
+    "mknod",
+    "head",
+    "wc",
+    "dd",
+    "grep",
+    "readlink",
+    "test",
+    "printf",
+    "seq",
+    "nc",
+    "sync",
+    "yes",
+    "ulimit",
+]
 PASSWD = "root:x:0:0:root:/root:/bin/sh\nnode:x:1000:1000::/home/node:/bin/sh\nodd:x:33:1000::/:/bin/sh\n"
 GROUP = "root:x:0:\nadm:x:4:root,node\naudio:x:29:node\nnode:x:1000:\n"
 PATH = ("PATH=/bin",)
@@ -54,7 +90,7 @@ def in_child(work: Callable[[], Any]) -> Any:
             with os.fdopen(write, "wb") as file:
                 file.write(answer)
             code = 0
-        except BaseException:
+        except BaseException:  # noqa: BLE001 - told by the exit code
             traceback.print_exc(file=sys.__stderr__)
         finally:
             os._exit(code)

@@ -104,7 +104,9 @@ def test_system_files_are_masked_and_protected(lab: Lab) -> None:
 
 
 def test_nothing_of_the_launchers_power_is_left(lab: Lab) -> None:
-    status = dict(line.split(":\t", 1) for line in lab.run("cat", "/proc/self/status").out.splitlines() if ":\t" in line)
+    status = dict(
+        line.split(":\t", 1) for line in lab.run("cat", "/proc/self/status").out.splitlines() if ":\t" in line
+    )
     expected = {"CapInh": 0, "CapAmb": 0, "CapPrm": 0xA80425FB, "CapEff": 0xA80425FB, "CapBnd": 0xA80425FB}
     without_nodes = {name: mask & ~(1 << 27) for name, mask in expected.items()}
     assert {name: int(status[name], 16) for name in expected} in (expected, without_nodes)
@@ -123,7 +125,9 @@ def test_a_device_node_made_inside_does_not_open_the_hosts_device(lab: Lab) -> N
 
 def test_limits_umask_and_hostname_are_set(lab: Lab) -> None:
     limits = (Rlimit("core", 0, 0), Rlimit("nofile", 100, 200))
-    ended = lab.sh("ulimit -c; ulimit -n; umask; hostname; cat /proc/self/oom_score_adj", rlimits=limits, oom_score_adj=500)
+    ended = lab.sh(
+        "ulimit -c; ulimit -n; umask; hostname; cat /proc/self/oom_score_adj", rlimits=limits, oom_score_adj=500
+    )
     assert ended.out.split() == ["0", "100", "0022", "box", "500"]
 
 
@@ -193,7 +197,9 @@ def test_mounts_and_their_options(lab: Lab, tmp_path: Path) -> None:
         Mount("bind", str(source / "file"), "/one/file", ("ro",)),
         Mount("tmpfs", "", "/scratch", ("size=64k", "mode=700")),
     )
-    ended = lab.sh("cat /one/file; echo made >/rw/made; touch /ro/x; touch /one/file; stat -c %a /scratch", mounts=mounts)
+    ended = lab.sh(
+        "cat /one/file; echo made >/rw/made; touch /ro/x; touch /one/file; stat -c %a /scratch", mounts=mounts
+    )
     assert ended.out == "from the host\n700\n"
     assert ended.err.count("Read-only file system") == 2
     assert (source / "made").read_text() == "made\n"
@@ -203,7 +209,9 @@ def test_mounts_and_their_options(lab: Lab, tmp_path: Path) -> None:
     assert "unknown tmpfs option" in str(lab.run("true", mounts=(Mount("tmpfs", "", "/x", ("bogus",)),)).error)
 
 
-@pytest.mark.parametrize("link", ["/../../..{outside}", "{outside}", "../../../../../../..{outside}", "/proc/self/root{outside}"])
+@pytest.mark.parametrize(
+    "link", ["/../../..{outside}", "{outside}", "../../../../../../..{outside}", "/proc/self/root{outside}"]
+)
 def test_a_link_in_the_image_does_not_lead_a_mount_to_the_host(lab: Lab, tmp_path: Path, link: str) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
@@ -269,7 +277,9 @@ def test_a_volatile_upper_can_be_used_again(lab: Lab) -> None:
 
 
 def test_the_reaper_passes_signals_on_and_collects_orphans(lab: Lab) -> None:
-    script = "trap 'exit 9' TERM; (sleep 0.01 &) ; (sleep 0.2; kill -TERM 1) & while :; do sleep 0.05; ps >/tmp.txt; done"
+    script = (
+        "trap 'exit 9' TERM; (sleep 0.01 &) ; (sleep 0.2; kill -TERM 1) & while :; do sleep 0.05; ps >/tmp.txt; done"
+    )
     ended = lab.run("sh", "-c", script, init=True)
     assert ended.code == 9
 
@@ -284,7 +294,10 @@ def test_network_none_has_a_working_loopback_only(lab: Lab) -> None:
 
 def test_the_network_hook_may_fill_in_inline_files(lab: Lab) -> None:
     spec = lab.spec(
-        "cat", "/etc/resolv.conf", network="private", files=(InlineFile("/etc/resolv.conf", "nameserver 0.0.0.0\n# long\n"),)
+        "cat",
+        "/etc/resolv.conf",
+        network="private",
+        files=(InlineFile("/etc/resolv.conf", "nameserver 0.0.0.0\n# long\n"),),
     )
     out = os.open(lab.path / "out", os.O_CREAT | os.O_RDWR, 0o666)
 

@@ -93,7 +93,9 @@ def test_output_and_exit_code_reach_the_foreground(place: Place) -> None:
     assert place.run("sh", "-c", "echo out; echo err >&2; exit 7") == (7, b"out\n", b"err\n")
     found = place.manager.list()[0]
     assert (found.status, found.exit and found.exit.code, found.pid) == ("exited", 7, None)
-    assert found.started is not None and found.finished is not None and found.finished >= found.started
+    assert found.started is not None
+    assert found.finished is not None
+    assert found.finished >= found.started
 
 
 def test_the_log_has_every_line_with_stream_and_time(place: Place) -> None:
@@ -112,7 +114,9 @@ def test_the_log_has_every_line_with_stream_and_time(place: Place) -> None:
 def test_following_a_log_ends_with_the_container(place: Place) -> None:
     place.create("sh", "-c", "for i in 1 2 3 4 5 6; do echo $i; sleep 0.1; done", name="counter")
     place.manager.start("counter", place.job)
-    assert [line.text for line in place.manager.logs("counter", place.job, follow=True)] == [f"{i}\n" for i in range(1, 7)]
+    assert [line.text for line in place.manager.logs("counter", place.job, follow=True)] == [
+        f"{i}\n" for i in range(1, 7)
+    ]
 
 
 def test_input_of_a_megabyte_goes_through_unchanged(place: Place) -> None:
@@ -139,7 +143,9 @@ def test_a_slow_reader_loses_nothing(place: Place) -> None:
 
 
 def test_a_terminal_has_a_size_and_is_the_controlling_one(place: Place) -> None:
-    found = place.create("sh", "-c", "tty; stty size; ls -l /dev/console; read x; stty size; echo got $x", tty=True, stdin_open=True)
+    found = place.create(
+        "sh", "-c", "tty; stty size; ls -l /dev/console; read x; stty size; echo got $x", tty=True, stdin_open=True
+    )
     session = place.manager.start(found.id, place.job, foreground=True, size=(90, 20))
     assert session is not None
     out = b""
@@ -157,7 +163,13 @@ def test_a_terminal_has_a_size_and_is_the_controlling_one(place: Place) -> None:
 
 
 def test_control_c_interrupts_what_runs_in_the_terminal(place: Place) -> None:
-    found = place.create("sh", "-c", "trap 'echo caught; exit 4' INT; echo ready; while :; do sleep 0.05; done", tty=True, stdin_open=True)
+    found = place.create(
+        "sh",
+        "-c",
+        "trap 'echo caught; exit 4' INT; echo ready; while :; do sleep 0.05; done",
+        tty=True,
+        stdin_open=True,
+    )
     session = place.manager.start(found.id, place.job, foreground=True)
     assert session is not None
     out = b""
@@ -249,7 +261,10 @@ def test_containers_survive_the_one_who_started_them(place: Place) -> None:
         "p.service('orphan'); os.kill(os.getpid(), 9)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script, os.path.dirname(__file__), str(place.path)], capture_output=True, timeout=60
+        [sys.executable, "-c", script, os.path.dirname(__file__), str(place.path)],
+        capture_output=True,
+        check=False,
+        timeout=60,
     )
     assert done.returncode == -9, done.stderr
     assert place.manager.inspect("orphan").status == "running"
@@ -297,7 +312,8 @@ def test_names_and_ids(place: Place) -> None:
     first = place.create("true", name="first")
     second = place.create("true")
     assert place.manager.inspect(first.id[:12]).id == place.manager.inspect("first").id == first.id
-    assert len(first.id) == 64 and "_" in second.name
+    assert len(first.id) == 64
+    assert "_" in second.name
     assert [each.id for each in place.manager.list()] == [second.id, first.id]
     with pytest.raises(errors.Conflict, match="name first is in use"):
         place.create("true", name="first")
@@ -391,7 +407,8 @@ def test_the_shim_runs_from_a_sealed_copy_that_nobody_can_overwrite(place: Place
     fd = os.open(f"/proc/{shim}/exe", os.O_RDONLY)
     seals = fcntl.fcntl(fd, fcntl.F_GET_SEALS)
     os.close(fd)
-    assert seals & fcntl.F_SEAL_WRITE and seals & fcntl.F_SEAL_SEAL
+    assert seals & fcntl.F_SEAL_WRITE
+    assert seals & fcntl.F_SEAL_SEAL
     (place.base / "evil").write_text("#!/proc/self/exe\n")
     (place.base / "evil").chmod(0o755)
     place.create("/evil", name="evil")
@@ -404,7 +421,14 @@ def test_the_shim_runs_from_a_sealed_copy_that_nobody_can_overwrite(place: Place
 
 
 def test_limits_are_enforced_or_named(place: Place) -> None:
-    place.create("sh", "-c", "yes | head -c 100000000 >/dev/shm/x; echo no", name="small", limits=Limits(memory=16 << 20), shm_size=1 << 30)
+    place.create(
+        "sh",
+        "-c",
+        "yes | head -c 100000000 >/dev/shm/x; echo no",
+        name="small",
+        limits=Limits(memory=16 << 20),
+        shm_size=1 << 30,
+    )
     notes: list[Any] = []
     place.manager.start("small", Job(notes.append))
     status = place.manager.wait("small", place.job)

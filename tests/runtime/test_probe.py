@@ -17,7 +17,13 @@ from orlop.runtime.linux.channel import pair
 def test_this_host_can_run_containers_and_nothing_is_left_of_the_test(able: None, tmp_path: Path) -> None:
     report = probe.probe(tmp_path)
     assert report.can_run
-    assert {check.name for check in report.checks if check.ok} >= {"user namespace", "namespaces", "kernel", "layers", "seccomp"}
+    assert {check.name for check in report.checks if check.ok} >= {
+        "user namespace",
+        "namespaces",
+        "kernel",
+        "layers",
+        "seccomp",
+    }
     assert os.listdir(tmp_path) == []
     report.require()
 

@@ -34,7 +34,8 @@ def test_a_user_without_ranges_gets_its_own_id_alone_and_is_told_why(tmp_path: P
     mapping = userns.for_current_user(subuid=str(tmp_path / "subuid"))
     assert (mapping.kind, mapping.uids) == ("single", ((0, os.geteuid(), 1),))
     assert mapping.reason == f"{tmp_path / 'subuid'} has no range for {name}"
-    assert mapping.fix is not None and f"--add-subuids 100000-165535 --add-subgids 100000-165535 {name}" in mapping.fix
+    assert mapping.fix is not None
+    assert f"--add-subuids 100000-165535 --add-subgids 100000-165535 {name}" in mapping.fix
     pid = os.fork()
     if pid == 0:
         idmap.enter(mapping.to_json())
@@ -144,5 +145,7 @@ def test_a_refusal_by_a_seccomp_filter_is_recognized(able: None) -> None:
         return []
 
     message, hint = in_child(work)
-    assert message is not None and "inside of a container" in message
-    assert hint is not None and "seccomp=unconfined" in hint
+    assert message is not None
+    assert "inside of a container" in message
+    assert hint is not None
+    assert "seccomp=unconfined" in hint
