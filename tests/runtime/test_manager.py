@@ -388,11 +388,10 @@ def test_twenty_at_once(place: Place) -> None:
 
 
 def test_a_container_leaves_nothing_but_its_bundle(place: Place) -> None:
-    mounts = Path("/proc/self/mountinfo").read_text()
     for _ in range(5):
         place.run("sh", "-c", "(sleep 100 &); true")
     assert os.listdir(place.path / "run") in ([], ["network"])
-    assert Path("/proc/self/mountinfo").read_text() == mounts
+    assert str(place.path) not in Path("/proc/self/mountinfo").read_text()
     until(lambda: not _shims_of(place))
     assert sorted(os.listdir(place.manager.list()[0].bundle)) == [
         "config.json", "container.log", "diff", "exit.json", "hostname", "hosts", "lock", "resolv.conf", "state.json", "work",
