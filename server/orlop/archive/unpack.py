@@ -1,7 +1,8 @@
 """Unpacks an ordinary tar into a file system that exists, as `tar -x` would: what ADD does with a local archive.
 
-Unlike `apply`, nothing here means "deleted": names that look like whiteouts are left out. Directories that are there
-stay, also behind symbolic links, which are followed inside the root only; anything else of the same name is replaced.
+Unlike `apply`, nothing here means "deleted": names that look like whiteouts are left out. Symbolic links on the way to
+a member are followed, inside the root only. A directory that is there stays and is filled; anything else of a member's
+name is replaced, a link to a directory too, as GNU tar and Docker do.
 """
 
 from __future__ import annotations
@@ -140,18 +141,10 @@ class _Extraction:
         except FileExistsError:
             status = os.stat(name, dir_fd=parent, follow_symlinks=False)
             if status.st_mode & _FORMAT != _IS_DIRECTORY:
-                if self._is_link_to_directory(path):
-                    return
                 members.size -= tree.clear(parent, name, path)
                 os.mkdir(name, entry.mode & 0o1777, dir_fd=tree.open(path.rpartition(b"/")[0])[0])
         members.directory(tree.open(path)[0], entry, fresh=False)
         tree.note(path, entry.mode, entry.mtime_ns)
-
-    def _is_link_to_directory(self, path: bytes) -> bool:
-        try:
-            return self._tree.existing(path) is not None
-        except errors.InvalidArchive:
-            return False
 
     def _link(self, directory: bytes, name: bytes, path: bytes, entry: Entry) -> None:
         target = entries.clean(entry.linkname)

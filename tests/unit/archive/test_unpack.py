@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import stat
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -46,11 +48,24 @@ def add(root: Path, tar: Callable[..., bytes]) -> Callable[..., Unpacked]:
     return run
 
 
-def test_directories_behind_links_are_kept_and_filled(root: Path, add: Callable[..., Unpacked]) -> None:
-    add("/", directory(b"./"), directory(b"lib/"), (Entry(b"lib/new"), b"1"), (Entry(b"var/run/pid"), b"2"))
+def test_links_on_the_way_are_followed(root: Path, add: Callable[..., Unpacked]) -> None:
+    add("/", directory(b"./"), (Entry(b"lib/new"), b"1"), directory(b"var/"), (Entry(b"var/run/pid"), b"2"))
     assert (root / "lib").is_symlink()
     assert ((root / "usr/lib/new").read_text(), (root / "usr/lib/old").read_text()) == ("1", "old")
     assert (root / "run/pid").read_text() == "2"
+
+
+def test_a_directory_of_the_archive_takes_the_place_of_a_link_as_with_gnu_tar(
+    root: Path, add: Callable[..., Unpacked], tmp_path: Path, tar: Callable[..., bytes]
+) -> None:
+    members = [directory(b"lib/"), (Entry(b"lib/new"), b"1")]
+    other = tmp_path / "other"
+    shutil.copytree(root, other, symlinks=True)
+    add("/", *members)
+    subprocess.run(["tar", "-xf", "-"], input=tar(*members), cwd=other, check=True)
+    for place in (root, other):
+        assert not (place / "lib").is_symlink()
+        assert os.listdir(place / "usr/lib") == ["old"]
 
 
 def test_links_never_lead_out_of_the_root(root: Path, add: Callable[..., Unpacked]) -> None:
