@@ -1,6 +1,8 @@
 // The server process: started when first needed, restarted in a queue, and frank about why it is not there.
 
 import * as path from "node:path";
+import { createInterface } from "node:readline";
+import type { Readable } from "node:stream";
 import * as vscode from "vscode";
 import {
   CloseAction,
@@ -154,6 +156,7 @@ export class Server implements vscode.Disposable {
         traceOutputChannel: this.log,
         revealOutputChannelOn: RevealOutputChannelOn.Never,
         initializationFailedHandler: () => false,
+        stdioOptions: { stdout: logLines, stderr: logLines },
         errorHandler: {
           error: () => ({ action: ErrorAction.Continue }),
           closed: () => this.closed(),
@@ -179,6 +182,19 @@ export class Server implements vscode.Disposable {
     void offerRestart(vscode.l10n.t("Orlop's server ended {0} times in three minutes.", this.crashes.length));
     return { action: CloseAction.DoNotRestart, handled: true };
   }
+}
+
+const LOG_LINE = /^\d{4}-\d\d-\d\d [\d:,.]+ (DEBUG|INFO|WARNING|ERROR|CRITICAL) (.*)$/;
+
+/** What the server writes to its standard error, under the level it says. */
+function logLines(input: Readable, log: vscode.LogOutputChannel): void {
+  createInterface({ input }).on("line", (line) => {
+    const [, level, text = ""] = LOG_LINE.exec(line) ?? [];
+    if (level === "DEBUG") log.debug(text);
+    else if (level === "WARNING") log.warn(text);
+    else if (level === "ERROR" || level === "CRITICAL") log.error(text);
+    else log.info(level === undefined ? line : text);
+  });
 }
 
 /** Shows why there is no server, with what can be done about it. */

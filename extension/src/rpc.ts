@@ -46,7 +46,8 @@ export async function request<P, R>(
 ): Promise<R> {
   const client = await ctx.server.client();
   try {
-    return await client.sendRequest<R>(type.method, params, token);
+    // The library's types cannot follow a generic parameter; the table's own types stand around this call.
+    return await client.sendRequest(type, params as never, token);
   } catch (error) {
     throw asFailure(error);
   }

@@ -110,7 +110,7 @@ class Session {
 
   private async notify<P>(type: NotificationType<P>, params: P): Promise<void> {
     const client = await this.ctx.server.client();
-    await client.sendNotification(type.method, params);
+    await client.sendNotification(type, params as never);
   }
 }
 

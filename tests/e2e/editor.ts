@@ -1,0 +1,216 @@
+// One window of VS Code, driven as a person would: menus, quick inputs, terminal, tree, notifications.
+
+import { strict as assert } from "node:assert";
+import { mkdirSync } from "node:fs";
+import * as path from "node:path";
+import { chromium, type Browser, type Locator, type Page } from "playwright-core";
+import { required, type CodeServer } from "./server";
+
+const WAIT_MS = 30_000;
+const SIZE = { width: 1280, height: 800 };
+
+/** A browser for a whole run. */
+export function launchBrowser(): Promise<Browser> {
+  return chromium.launch({
+    executablePath: required("ORLOP_CHROMIUM"),
+    args: [
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-quic",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+      "--font-render-hinting=none",
+    ],
+  });
+}
+
+/** What a person does in one window. */
+export class Editor {
+  private constructor(
+    readonly page: Page,
+    private readonly name: string,
+  ) {}
+
+  /** Opens a folder, a workspace file, or with "" a window without either. */
+  static async open(browser: Browser, server: CodeServer, folder: string, locale = "en"): Promise<Editor> {
+    const context = await browser.newContext({ viewport: SIZE, locale });
+    await context.grantPermissions(["clipboard-read", "clipboard-write"]);
+    const page = await context.newPage();
+    page.setDefaultTimeout(WAIT_MS);
+    await page.goto(server.address(folder));
+    await page.locator(".monaco-workbench").waitFor();
+    // Menus offer an extension's commands once its badge is there.
+    await page.locator('.activitybar .action-item a[aria-label^="Docker"]').waitFor();
+    return new Editor(page, path.basename(folder));
+  }
+
+  async close(): Promise<void> {
+    await this.page.context().close();
+  }
+
+  /** A screenshot for the documentation when one is wanted, else nothing. */
+  async screenshot(name: string): Promise<void> {
+    const folder = process.env["ORLOP_SCREENSHOTS"];
+    if (folder === undefined || folder === "") return;
+    mkdirSync(folder, { recursive: true });
+    await this.page.screenshot({ path: path.join(folder, `${name}.png`) });
+  }
+
+  /** What the window shows when a test failed. */
+  async failed(folder: string): Promise<void> {
+    mkdirSync(folder, { recursive: true });
+    await this.page.screenshot({ path: path.join(folder, `${this.name}.png`) }).catch(() => undefined);
+  }
+
+  file(name: string): Locator {
+    return this.page.locator(".explorer-folders-view .monaco-list-row").filter({
+      has: this.page.locator(".label-name").filter({ hasText: exactly(name) }),
+    });
+  }
+
+  async openFile(name: string): Promise<void> {
+    await this.file(name).dblclick();
+    await this.page.locator(`.tab.active[data-resource-name="${name}"]`).waitFor();
+  }
+
+  /** The titles of a row's context menu; the menu stays open. */
+  async menu(row: Locator): Promise<string[]> {
+    await row.click({ button: "right" });
+    const items = this.page.locator(".context-view .action-menu-item .action-label");
+    await items.first().waitFor();
+    return items.allInnerTexts();
+  }
+
+  async choose(row: Locator, title: string): Promise<void> {
+    assert.ok((await this.menu(row)).includes(title), `the menu offers ${title}`);
+    await this.menuItem(title).click();
+  }
+
+  menuItem(title: string): Locator {
+    return this.page.locator(".context-view .action-menu-item").filter({
+      has: this.page.locator(".action-label").filter({ hasText: exactly(title) }),
+    });
+  }
+
+  get input(): Locator {
+    return this.page.locator(
+      ".quick-input-widget:visible input[type=text], .quick-input-widget:visible input[type=password]",
+    );
+  }
+
+  /** Waits for the quick input that asks this, and answers it. */
+  async answer(prompt: RegExp, text?: string): Promise<void> {
+    await this.prompt(prompt);
+    if (text !== undefined) await this.input.fill(text);
+    await this.page.waitForTimeout(100);
+    await this.input.press("Enter");
+  }
+
+  async prompt(prompt: RegExp): Promise<Locator> {
+    const widget = this.page.locator(".quick-input-widget:visible");
+    await widget.waitFor();
+    await this.until(
+      async () => {
+        const placeholder = (await this.input.getAttribute("placeholder")) ?? "";
+        return prompt.test(`${await widget.innerText()}\n${placeholder}`);
+      },
+      `a question that reads ${String(prompt)}`,
+    );
+    return widget;
+  }
+
+  async command(title: string): Promise<void> {
+    await this.page.keyboard.press("F1");
+    await this.input.fill(`>${title}`);
+    await this.page.locator(".quick-input-list .monaco-list-row").filter({ hasText: title }).first().waitFor();
+    await this.input.press("Enter");
+  }
+
+  /** The visible text of the terminal in front. */
+  async terminal(): Promise<string> {
+    const rows = this.page.locator(".terminal-wrapper.active .xterm-rows > div");
+    return (await rows.allInnerTexts()).map((row) => row.replaceAll("\u00a0", " ").trimEnd()).join("\n");
+  }
+
+  async terminalShows(pattern: RegExp, timeout = WAIT_MS): Promise<string> {
+    let text = "";
+    await this.until(
+      async () => pattern.test((text = await this.terminal())),
+      () => `a terminal that shows ${String(pattern)}, not\n${text}`,
+      timeout,
+    );
+    return text;
+  }
+
+  async typeInTerminal(text: string): Promise<void> {
+    await this.page.locator(".terminal-wrapper.active .xterm-helper-textarea").focus();
+    await this.page.keyboard.type(text);
+  }
+
+  /** Brings the Docker sidebar to the front. */
+  async showImages(title = "Docker"): Promise<void> {
+    const badge = this.page.locator(`.activitybar .action-item a[aria-label^="${title}"]`);
+    if ((await badge.locator("xpath=..").getAttribute("class"))?.includes("checked") !== true) await badge.click();
+    await this.page
+      .locator(".pane-header")
+      .filter({ hasText: /Images|镜像/ })
+      .first()
+      .waitFor();
+  }
+
+  async showExplorer(): Promise<void> {
+    await this.page.keyboard.press("Control+Shift+E");
+    await this.page.locator(".explorer-folders-view").waitFor();
+  }
+
+  /** A row of the Docker sidebar by its label. */
+  row(label: string): Locator {
+    return this.page.locator(".customview-tree .monaco-list-row").filter({
+      has: this.page.locator(".label-name").filter({ hasText: exactly(label) }),
+    });
+  }
+
+  /** Opens a repository's tags. */
+  async expand(repository: string): Promise<void> {
+    const row = this.row(repository);
+    await row.waitFor();
+    if ((await row.getAttribute("aria-expanded")) !== "true") await row.click();
+  }
+
+  notification(text: RegExp | string): Locator {
+    return this.page.locator(".notifications-toasts .notification-list-item").filter({ hasText: text });
+  }
+
+  /** Presses a button of a notification. */
+  async press(notification: RegExp | string, button: string): Promise<void> {
+    const toast = this.notification(notification);
+    await toast.waitFor();
+    await toast.locator(`.monaco-button:has-text("${button}")`).click();
+  }
+
+  dialog(): Locator {
+    return this.page.locator(".monaco-dialog-box");
+  }
+
+  /** The text of the editor in front. */
+  async editorText(): Promise<string> {
+    const lines = this.page.locator(".editor-group-container.active .view-lines .view-line");
+    await lines.first().waitFor();
+    return (await lines.allInnerTexts()).map((line) => line.replaceAll("\u00a0", " ")).join("\n");
+  }
+
+  async until(check: () => Promise<boolean>, what: string | (() => string), timeout = WAIT_MS): Promise<void> {
+    const end = Date.now() + timeout;
+    for (;;) {
+      if (await check().catch(() => false)) return;
+      if (Date.now() > end) throw new Error(`waited in vain for ${typeof what === "string" ? what : what()}`);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+}
+
+function exactly(text: string): RegExp {
+  return new RegExp(`^${text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}$`);
+}

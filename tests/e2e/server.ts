@@ -1,0 +1,161 @@
+// A real VS Code for a browser: fresh settings, the packaged extension, a store of its own with a base image in it.
+
+import { execFileSync, spawn, type ChildProcess } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import * as path from "node:path";
+
+/** An environment variable that scripts/e2e sets. */
+export function required(name: string): string {
+  const value = process.env[name];
+  if (value === undefined || value === "") throw new Error(`${name} is not set: run scripts/e2e`);
+  return value;
+}
+
+export interface ServerOptions {
+  settings?: Record<string, unknown>;
+  /** Whether every folder is trusted without a question. */
+  trusted?: boolean;
+  locale?: string;
+}
+
+const SETTINGS = {
+  "workbench.startupEditor": "none",
+  "workbench.colorTheme": "Default Light Modern",
+  "workbench.tips.enabled": false,
+  "workbench.layoutControl.enabled": false,
+  "workbench.secondarySideBar.defaultVisibility": "hidden",
+  "workbench.settings.showAISearchToggle": false,
+  "chat.disableAIFeatures": true,
+  "window.commandCenter": false,
+  "window.menuBarVisibility": "compact",
+  "editor.minimap.enabled": false,
+  "editor.fontFamily": "DejaVu Sans Mono",
+  "explorer.confirmDelete": false,
+  "extensions.autoCheckUpdates": false,
+  "extensions.ignoreRecommendations": true,
+  "git.openRepositoryInParentFolders": "never",
+  "telemetry.telemetryLevel": "off",
+  // Drawn as text that a test can read.
+  "terminal.integrated.gpuAcceleration": "off",
+  "terminal.integrated.fontFamily": "DejaVu Sans Mono",
+  "terminal.integrated.enablePersistentSessions": false,
+};
+
+/** One code-server process. */
+export class CodeServer {
+  readonly home = mkdtempSync(path.join(tmpdir(), "orlop-e2e-"));
+  readonly store = path.join(this.home, "store");
+  port = 0;
+  private process: ChildProcess | undefined;
+  private output = "";
+
+  /** Starts it and waits until it answers. */
+  static async start(options: ServerOptions = {}): Promise<CodeServer> {
+    const server = new CodeServer();
+    await server.launch(options);
+    return server;
+  }
+
+  get pid(): number {
+    return this.process?.pid ?? 0;
+  }
+
+  /** Makes a project folder with these files. */
+  project(name: string, files: Record<string, string>): string {
+    const folder = path.join(this.home, "projects", name);
+    for (const [file, text] of Object.entries(files)) {
+      mkdirSync(path.dirname(path.join(folder, file)), { recursive: true });
+      writeFileSync(path.join(folder, file), text);
+    }
+    return folder;
+  }
+
+  /** Runs a verb of the terminal program on the same store, as another process would. */
+  orlop(...args: string[]): string {
+    return execFileSync(required("ORLOP_CLI"), args, {
+      env: { ...process.env, ORLOP_ROOT: this.store },
+      encoding: "utf8",
+    });
+  }
+
+  address(folder: string): string {
+    const query = folder.endsWith(".code-workspace") ? "workspace" : "folder";
+    return `http://127.0.0.1:${this.port}/?${folder === "" ? "ew=true" : `${query}=${encodeURIComponent(folder)}`}`;
+  }
+
+  async stop(): Promise<void> {
+    const child = this.process;
+    if (child !== undefined && child.exitCode === null) {
+      const gone = new Promise((resolve) => child.once("exit", resolve));
+      child.kill("SIGTERM");
+      await Promise.race([gone, new Promise((resolve) => setTimeout(resolve, 10_000))]);
+    }
+    rmSync(this.home, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 });
+  }
+
+  private async launch({ settings = {}, trusted = true, locale }: ServerOptions): Promise<void> {
+    this.configure("User", SETTINGS);
+    this.configure("Machine", { "orlop.storePath": this.store, ...settings });
+    const shared = [
+      "--user-data-dir",
+      path.join(this.home, "data"),
+      "--extensions-dir",
+      path.join(this.home, "extensions"),
+    ];
+    const run = (args: string[]): [string, string[]] => [
+      required("ORLOP_NODE"),
+      [required("ORLOP_CODESERVER"), ...shared, ...args],
+    ];
+    const config = path.join(this.home, "config.yaml");
+    writeFileSync(config, "auth: none\n");
+    const env = { ...process.env, CODE_SERVER_CONFIG: config };
+    execFileSync(...run(["--install-extension", required("ORLOP_VSIX"), "--force"]), { env, stdio: "pipe" });
+    this.port = await freePort();
+    const options = ["--auth", "none", "--bind-addr", `127.0.0.1:${this.port}`];
+    options.push("--disable-telemetry", "--disable-update-check", "--disable-getting-started-override");
+    if (trusted) options.push("--disable-workspace-trust");
+    if (locale !== undefined) options.push("--locale", locale);
+    this.process = spawn(...run(options), { env, stdio: ["ignore", "pipe", "pipe"] });
+    const keep = (data: Buffer): void => {
+      this.output = (this.output + data.toString()).slice(-20_000);
+    };
+    this.process.stdout?.on("data", keep);
+    this.process.stderr?.on("data", keep);
+    await this.answers();
+  }
+
+  /** Settings of one level; those that name programs and paths count on the machine's level only. */
+  private configure(level: string, settings: Record<string, unknown>): void {
+    const folder = path.join(this.home, "data", level);
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(path.join(folder, "settings.json"), JSON.stringify(settings, null, 2));
+  }
+
+  private async answers(): Promise<void> {
+    for (let attempt = 0; attempt < 300; attempt += 1) {
+      if (this.process?.exitCode !== null) break;
+      try {
+        if ((await fetch(`http://127.0.0.1:${this.port}/healthz`)).ok) return;
+      } catch {
+        // Not yet.
+      }
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    throw new Error(`VS Code did not start:\n${this.output}`);
+  }
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer();
+    probe.once("error", reject);
+    probe.listen(0, "127.0.0.1", () => {
+      const address = probe.address();
+      probe.close(() => {
+        resolve(typeof address === "object" && address !== null ? address.port : 0);
+      });
+    });
+  });
+}
