@@ -109,7 +109,7 @@ def unpack(tmp_path: Path) -> Callable[..., Unpacked]:
     return run
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tar() -> Callable[..., bytes]:
     return make_tar
 

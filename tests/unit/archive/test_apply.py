@@ -6,6 +6,8 @@ import io
 import os
 import resource
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -426,6 +428,30 @@ def test_the_source_is_read_to_its_end(tmp_path: Path, tar: Callable[..., bytes]
     source = io.BytesIO(tar(Entry(b"f")) + bytes(3 << 20))
     apply.apply(source, str(tmp_path), apply.ApplyOptions())
     assert source.read() == b""
+
+
+def test_a_lean_worker_imports_nothing_heavy() -> None:
+    server = str(Path(apply.__file__).parents[2])
+    program = (
+        f"import sys; sys.path.insert(0, {server!r})\n"
+        "from orlop.archive import apply, diff, removal, unpack\n"
+        "print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True, check=True)
+    heavy = {
+        "re",
+        "enum",
+        "json",
+        "typing",
+        "attr",
+        "attrs",
+        "hashlib",
+        "contextlib",
+        "pathlib",
+        "threading",
+        "inspect",
+    }
+    assert set() == heavy & set(done.stdout.split())
 
 
 ROOTLESS = """
