@@ -148,7 +148,10 @@ class Images:
             archives.open_archive(source, spool=self._store.root, job=job) as archive,
         ):
             for reference, descriptor in archive.names():
-                copied = copy(archive, content, descriptor, reference, job, platform=host)
+                try:
+                    copied = copy(archive, content, descriptor, reference, job, platform=host)
+                except errors.Corrupt as error:
+                    raise errors.InvalidArchive(f"the archive is damaged: {error.message}") from error
                 image = self._store.images.by_manifest(copied.target.digest)
                 if image is None:
                     raise errors.Corrupt(
