@@ -65,6 +65,14 @@ def test_users_and_groups_are_those_of_the_image(lab: Lab, user: str, expected: 
     assert out.removesuffix(" groups=0(root)") == expected or out == expected
 
 
+def test_a_user_outside_of_the_mapped_ids_is_told_what_to_do(lab: Lab) -> None:
+    ended = lab.run("id", "-u", user="3000000")
+    if os.geteuid() == 0:
+        assert ended.out == "3000000\n"
+    else:
+        assert ended.error == "cannot become user 3000000:0: invalid argument"
+
+
 def test_unknown_users_are_refused_in_dockers_words(lab: Lab) -> None:
     ended = lab.run("true", user="nobody-here")
     assert ended.error == "unable to find user nobody-here: no matching entries in passwd file"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -48,7 +47,7 @@ class Bundles:
         The spec's root file system gets the bundle's own upper directory, and its hosts, hostname and resolv.conf.
         Raises `Conflict` when the name is taken.
         """
-        identifier = secrets.token_hex(32)
+        identifier = os.urandom(32).hex()
         draft = self.root / f".new-{identifier}"
         try:
             with self._names_locked():

@@ -15,6 +15,7 @@ from orlop.runtime.shim import state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from orlop.runtime.spec import SpecJson
@@ -55,7 +56,7 @@ def _follow(ours: Channel, reply: Channel) -> tuple[int, dict[str, Any] | None]:
         if "program" in message:
             pid = message["program"]
         elif "terminal" in message:
-            reply.send({"terminal": True}, fds)
+            _tell(reply, {"terminal": True}, fds)
             os.close(fds[0])
         elif "failed" in message:
             failure = message
@@ -130,8 +131,8 @@ def _kill(pid: int, signal: int) -> None:
         return
 
 
-def _tell(reply: Channel, message: dict[str, Any]) -> None:
+def _tell(reply: Channel, message: dict[str, Any], fds: Sequence[int] = ()) -> None:
     try:
-        reply.send(message)
+        reply.send(message, fds)
     except OSError:
-        return
+        return  # whoever asked is gone; the program is killed for that where it is waited for

@@ -96,7 +96,7 @@ class _Shim:
             },
             sync=False,
         )
-        self._reply.send({"started": self._pid, "ignored": ignored})
+        self._tell({"started": self._pid, "ignored": ignored})
         self._reply.close()
 
     def serve(self) -> None:
@@ -127,10 +127,14 @@ class _Shim:
         """Record and tell that the container did not start."""
         self._clean_up()
         self._end(launch.exit_json(0, failure))
+        self._tell(failure)
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        """The starter may be gone; the container goes on, and everything is on disk as well."""
         try:
-            self._reply.send(failure)
+            self._reply.send(message)
         except OSError:
-            return  # the starter is gone; the reason is on disk
+            return
 
     def _end(self, status: dict[str, Any]) -> None:
         state.write(f"{self._bundle}/{state.EXIT}", {**status, "finished": time.time()})
