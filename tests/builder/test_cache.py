@@ -144,3 +144,56 @@ def test_two_contexts_of_the_same_name_do_not_meet(lab: Lab, tmp_path: Path) -> 
     assert lab.log() == "2"
     lab.build(text, context=one)
     assert lab.ran() == "=="
+
+
+def test_a_copy_from_a_rebuilt_stage_is_reused_when_its_files_are_the_same(lab: Lab) -> None:
+    text = (
+        "FROM base AS build\nRUN mkdir -p /out/d && echo 1 >/out/d/f\nCOPY src /src\nRUN cat /src/f >/built\n"
+        "FROM base\nCOPY --from=build /out /out\nRUN cat /out/d/f\nCOPY --from=build /built /built\nRUN cat /built"
+    )
+    lab.write({"src/f": "1"})
+    lab.build(text)
+    assert lab.ran() == "!!!!!!!"
+    lab.write({"src/f": "2"})
+    lab.build(text)
+    # Neither the copy of /out nor the step after it runs again: only what depends on src.
+    assert lab.ran() == "=!!==!!"
+    lab.build(text)
+    assert lab.ran() == "======="
+    lab.write({"src/f": "1"})
+    lab.build(text)
+    assert lab.ran() == "======="
+
+
+@pytest.mark.parametrize(
+    ("change", "source", "expected"),
+    [
+        ("RUN echo x >/other", "/a/f", "="),
+        ("RUN echo x >/a/g", "/a/f", "="),
+        ("RUN echo x >/a/g", "/a", "!"),
+        ("RUN echo x >/a/g", "/a/*", "!"),
+        ("RUN echo 2 >/a/f", "/a/f", "!"),
+        ("RUN chmod 700 /a/f", "/a/f", "!"),
+        ("RUN rm -r /a && mkdir /a && echo 1 >/a/f", "/a/f", "!"),
+        ("RUN mv /a /b && mkdir /c && ln -s /c /a && echo 9 >/c/f", "/a/f", "!"),
+        ("RUN true", "/link", "!"),
+        ("RUN true", "/", "!"),
+    ],
+)
+def test_a_copy_from_a_changed_stage_runs_when_its_files_may_differ(
+    lab: Lab, change: str, source: str, expected: str
+) -> None:
+    text = "FROM base AS one\nRUN mkdir /a && echo 1 >/a/f && ln -s /a/f /link\n{}\nFROM scratch\nCOPY --from=one {} /x/"
+    lab.build(text.format("RUN echo 0", source))
+    lab.build(text.format(change, source))
+    assert lab.ran()[-1] == expected
+
+
+def test_a_file_that_went_is_missed_although_the_copy_was_cached(lab: Lab) -> None:
+    from orlop.core import errors
+
+    text = "FROM base AS one\nRUN mkdir /a && echo 1 >/a/f\n{}\nFROM scratch\nCOPY --from=one /a/f /x"
+    lab.build(text.format("RUN true"))
+    for change in ("RUN rm /a/f", "RUN rm -r /a", "RUN rm -r /a && mkdir /a"):
+        with pytest.raises(errors.BuildFailed, match="not found"):
+            lab.build(text.format(change))

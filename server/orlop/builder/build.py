@@ -16,6 +16,7 @@ from orlop.builder.images import BaseImages, Pull
 from orlop.builder.ops.networks import Networks
 from orlop.builder.ops.perform import Performer
 from orlop.builder.plan import Plan
+from orlop.builder.results import Results
 from orlop.core import errors
 from orlop.core.job import Job
 from orlop.core.platform import Platform
@@ -114,7 +115,7 @@ def build(request: BuildRequest, services: BuildServices, job: Job) -> BuildResu
     hasher = ContextHasher(root, services.store.files, services.now)
     selections = sources.select(plan, Context(root, ignore), hasher, ignore_name, job)
     _tell_context(selections, job)
-    keys = cachekey.of_plan(plan, images.keys(), {step: selection.digest for step, selection in selections.items()})
+    contents = {step: selection.digest for step, selection in selections.items()}
     performer = Performer(
         store=services.store,
         workshop=services.workshop,
@@ -123,18 +124,20 @@ def build(request: BuildRequest, services: BuildServices, job: Job) -> BuildResu
         hasher=hasher,
         networks=Networks(services.network_dir or services.store.root / "network"),
     )
-    executor = Executor(
-        plan,
-        keys,
-        images.layers(),
-        services.store,
-        performer,
-        lambda layer, seal_job: rootfs_layers.seal(services.store, services.workshop, layer, seal_job),
-        services.now,
-        no_cache=request.no_cache,
-    )
     # Protects whatever the build finds or makes from collections until the image holds it.
     with services.store.leases.hold("build", (image.id for image in images.found.values())):
+        results = Results(services.store, no_cache=request.no_cache)
+        executor = Executor(
+            plan,
+            cachekey.of_plan(plan, images.keys(), contents, results.state),
+            contents,
+            images.layers(),
+            results,
+            services.store,
+            performer,
+            lambda layer, seal_job: rootfs_layers.seal(services.store, services.workshop, layer, seal_job),
+            services.now,
+        )
         executed = executor.run(job)
         image = commit.commit(plan, executed, images.found, request.tags, services.store, services.now, job)
     seconds = time.monotonic() - began

@@ -7,7 +7,7 @@ see (labels, CMD, EXPOSE, comments, host owners and times of context files, prox
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import attrs
 
@@ -53,24 +53,36 @@ def of_scratch(platform: Platform) -> str:
 
 @attrs.frozen(slots=True)
 class Keys:
-    """The key of every stage's start by stage index, and of the state after every step by step id."""
+    """The state of each image and of each stage's start; the key of every step and the state after it, by step id.
 
+    A state is named by the key of the step that first made it. It differs from the step's own key where another step
+    is known to have given the same result.
+    """
+
+    images: Mapping[Reference, str]
     starts: Mapping[int, str]
     steps: Mapping[int, str]
+    states: Mapping[int, str]
 
     def end(self, stage: StagePlan) -> str:
-        """The key of a stage's result."""
-        return self.steps[stage.steps[-1].id] if stage.steps else self.starts[stage.index]
+        """The state that a stage ends in."""
+        return self.states[stage.steps[-1].id] if stage.steps else self.starts[stage.index]
 
 
-def of_plan(plan: Plan, images: Mapping[Reference, str], contents: Mapping[int, str]) -> Keys:
+def of_plan(
+    plan: Plan,
+    images: Mapping[Reference, str],
+    contents: Mapping[int, str],
+    known_state: Callable[[str], str | None] = lambda _: None,
+) -> Keys:
     """The keys of a whole plan.
 
     `images` has the key of every image the plan names, `contents` the content digest of what each step takes from
-    the build context, by step id.
+    the build context, by step id. `known_state` tells the state that a key is known to give.
     """
     starts: dict[int, str] = {}
     steps: dict[int, str] = {}
+    states: dict[int, str] = {}
     ends: dict[int, str] = {}
 
     def visit(index: int) -> str:
@@ -79,17 +91,19 @@ def of_plan(plan: Plan, images: Mapping[Reference, str], contents: Mapping[int, 
         stage = plan.stages[index]
         match stage.base:
             case StageBase(index=below):
-                key = visit(below)
+                state = visit(below)
             case ImageBase(reference=name):
-                key = images[name]
+                state = images[name]
             case ScratchBase():
-                key = of_scratch(plan.platform)
-        starts[index] = key
+                state = of_scratch(plan.platform)
+        starts[index] = state
         for step in stage.steps:
-            key = of_step(key, step.operation, sources(step))
+            key = of_step(state, step.operation, sources(step))
+            state = known_state(key) or key
             steps[step.id] = key
-        ends[index] = key
-        return key
+            states[step.id] = state
+        ends[index] = state
+        return state
 
     def sources(step: Step) -> str:
         if not isinstance(step.operation, CopyOp):
@@ -104,7 +118,12 @@ def of_plan(plan: Plan, images: Mapping[Reference, str], contents: Mapping[int, 
 
     for index in plan.stages:
         visit(index)
-    return Keys(starts, steps)
+    return Keys(images, starts, steps, states)
+
+
+def of_copy_by_layers(parent: str, operation: CopyOp, layers: tuple[str, ...]) -> str:
+    """A second key of a copy from another state: that of the layers which decide what is copied."""
+    return of_parts("copy by layers", (parent, *_copy(operation), *layers))
 
 
 def of_step(parent: str, operation: Operation, sources: str = "") -> str:

@@ -103,3 +103,9 @@ class Step:
     operation: Operation
     created_by: str
     location: Location
+
+    @property
+    def source_stage(self) -> int | None:
+        """The stage that the step copies from, if it does."""
+        origin = self.operation.origin if isinstance(self.operation, CopyOp) else None
+        return origin.index if isinstance(origin, StageOrigin) else None
