@@ -1,49 +1,60 @@
-"""Layers on their way between tar streams and directories."""
+"""Layers on their way between tar streams and directories: receiving, naming, giving back their bytes."""
 
 from __future__ import annotations
 
+import io
 import os
 import threading
-from collections.abc import Callable
 from typing import IO, Any
 
 from orlop.archive import compression
+from orlop.archive.compression import Compression
 from orlop.core import digest as digests
 from orlop.core import errors
 from orlop.core.descriptor import Descriptor
 from orlop.core.digest import Digest
 from orlop.core.job import Job, TransferProgress
+from orlop.rootfs.feeding import Feeder, make_pipe
 from orlop.rootfs.workshop import Workshop
-from orlop.store.layers import Layer
+from orlop.store.blobs import BlobWriter
+from orlop.store.layers import Layer, PendingLayer
 from orlop.store.store import Store
 
 
 def receive(store: Store, workshop: Workshop, source: IO[bytes], expected: Descriptor, job: Job) -> Layer:
     """Take a layer blob in one pass: verify it, keep it, unpack it; returns the layer that is there already if so.
 
-    Raises `Corrupt` or `InvalidArchive`, and then nothing is kept.
+    A blob that is the very tar its tree gives (one that this program wrote, uncompressed) is not kept beside the tree.
+    Raises `Corrupt`, `InvalidArchive` or what the source raises, and then nothing is kept.
     """
-    known = store.layers.uncompressed(expected.digest)
-    layer = store.layers.by_diff_id(known) if known else None
-    if layer is not None and store.blobs.has(expected.digest):
+    layer = _known(store, expected)
+    if layer is not None:
+        if not store.blobs.has(expected.digest) and layer.diff_id != expected.digest:
+            store.blobs.put(expected, source, job)
         return layer
-    with store.blobs.writer() as writer:
-        hasher = digests.hasher_for(expected.digest)
-        tee = _Tee(source, writer.write, hasher, expected, job)
-        layer = _unpack(store, workshop, tee, job)
+    with store.blobs.writer() as writer, store.layers.new() as pending:
+        tee = _Tee(source, writer, expected, job)
+        result = _unpack(workshop, tee, pending, job)
         tee.drain()
-        actual = Digest(expected.digest.algorithm, hasher.hexdigest())
-        digests.check(expected.digest, actual, expected.size, tee.size, f"layer {expected.digest}")
-        writer.commit(expected.digest, expected.size)
-    assert layer.diff_id is not None
-    store.layers.set_compressed(layer.diff_id, expected)
+        diff_id = Digest("sha256", result["digest"])
+        tee.verify(diff_id)
+        derivable = tee.plain and expected.digest == diff_id and _gives(workshop, pending, writer, job)
+        layer = store.layers.by_diff_id(diff_id)
+        if layer is None:
+            layer = pending.commit(size=result["size"], diff_id=diff_id, tar_size=result["tar_size"])
+        if not derivable:
+            writer.accept(expected.digest)
+    store.layers.set_compressed(diff_id, expected)
     return layer
 
 
-def receive_tar(store: Store, workshop: Workshop, source: IO[bytes], job: Job) -> Layer:
+def receive_tar(store: Store, workshop: Workshop, source: compression.Readable, job: Job) -> Layer:
     """Take a root file system archive of unknown digest, compressed or not; the layer's own tar stands for it."""
+    with store.layers.new() as pending:
+        result = _unpack(workshop, source, pending, job)
+        layer = pending.commit(size=result["size"])
     # The archive is not kept, so the layer must be known by the tar that its tree gives.
-    return seal(store, workshop, _unpack(store, workshop, source, job, known=False), job)
+    return seal(store, workshop, layer, job)
 
 
 def seal(store: Store, workshop: Workshop, layer: Layer, job: Job) -> Layer:
@@ -55,103 +66,143 @@ def seal(store: Store, workshop: Workshop, layer: Layer, job: Job) -> Layer:
 
 
 def open_tar(store: Store, workshop: Workshop, layer: Layer, job: Job) -> IO[bytes]:
-    """The bytes of the layer's uncompressed tar: a kept blob decompressed, or derived again; the reader verifies."""
-    assert layer.diff_id is not None
-    if store.blobs.has(layer.diff_id):
-        return store.blobs.open(layer.diff_id)
-    for blob in store.layers.compressed(layer.diff_id):
-        if store.blobs.has(blob.digest):
-            return compression.decompressed(store.blobs.open(blob.digest))
-    read, write = os.pipe2(os.O_CLOEXEC)
-    params = {"root": str(store.layers.path(layer.id))}
-    threading.Thread(target=_derive, args=(workshop, params, write, job), name="derive", daemon=True).start()
-    return open(read, "rb", buffering=1 << 20)
+    """The bytes of the layer's uncompressed tar: a kept blob, decompressed, or derived again; the reader verifies.
+
+    The layer is sealed. Closing early ends the work behind it.
+    """
+    if layer.diff_id is not None:
+        if store.blobs.has(layer.diff_id):
+            return store.blobs.open(layer.diff_id)
+        for blob in store.layers.compressed(layer.diff_id):
+            if store.blobs.has(blob.digest):
+                return compression.decompressed(store.blobs.open(blob.digest))
+    return io.BufferedReader(_Derived(workshop, str(store.layers.path(layer.id)), job), 1 << 20)
 
 
-def _derive(workshop: Workshop, params: dict[str, Any], write: int, job: Job) -> None:
+def _known(store: Store, expected: Descriptor) -> Layer | None:
+    """The layer of a blob, if its uncompressed digest is known and it is unpacked."""
+    diff_id = store.layers.uncompressed(expected.digest) or expected.digest
+    return store.layers.by_diff_id(diff_id)
+
+
+def _unpack(workshop: Workshop, source: compression.Readable, pending: PendingLayer, job: Job) -> dict[str, Any]:
+    """Unpack a tar, perhaps compressed, into a layer; decompressing here while the worker writes files."""
+    read, write = make_pipe()
+    feeder = Feeder(source, write, job)
+    feeder.start()
     try:
-        workshop.call("tar", params, job, fds=(write,))
-    except errors.OrlopError as error:
-        # The reader meets the end too early and says that bytes are missing; the reason stands beside it.
-        job.note(error.message, "error")
+        result = workshop.call("apply", {"root": str(pending.diff)}, job, fds=(read,))
+    except errors.OrlopError:
+        os.close(read)
+        feeder.join()
+        # What is wrong with the source comes first: the worker only sees it end too early.
+        feeder.check()
+        raise
+    os.close(read)
+    feeder.join()
+    feeder.check()
+    return result
+
+
+def _gives(workshop: Workshop, pending: PendingLayer, writer: BlobWriter, job: Job) -> bool:
+    """Whether the tree's own tar is, byte for byte, what was received; stops at the first difference."""
+    fd = writer.reopen()
+    try:
+        same: bool = workshop.call("matches", {"root": str(pending.diff)}, job, fds=(fd,))["same"]
     finally:
-        os.close(write)
-
-
-def _unpack(store: Store, workshop: Workshop, source: compression.Readable, job: Job, *, known: bool = True) -> Layer:
-    """A layer of the (perhaps compressed) tar `source`; `known` by the digest of that tar, whose bytes are kept."""
-    plain = compression.decompressed(source)
-    with store.layers.new() as pending:
-        read, write = os.pipe2(os.O_CLOEXEC)
-        feeder = _Feeder(plain, write, job)
-        feeder.start()
-        try:
-            result = workshop.call("apply", {"root": str(pending.diff)}, job, fds=(read,))
-        finally:
-            os.close(read)
-            feeder.join()
-        if feeder.error is not None:
-            raise feeder.error
-        if not known:
-            return pending.commit(size=result["size"])
-        diff_id = Digest("sha256", result["digest"])
-        return store.layers.by_diff_id(diff_id) or pending.commit(
-            size=result["size"], diff_id=diff_id, tar_size=result["tar_size"]
-        )
-
-
-class _Feeder(threading.Thread):
-    """Moves bytes into a pipe; a reader that stops early is no error of its own."""
-
-    def __init__(self, source: IO[bytes], write: int, job: Job) -> None:
-        super().__init__(name="unpack", daemon=True)
-        self._source = source
-        self._write = write
-        self._job = job
-        self.error: BaseException | None = None
-
-    def run(self) -> None:
-        """Feed until the end."""
-        try:
-            with open(self._write, "wb", buffering=0) as sink:
-                while chunk := self._source.read(digests.CHUNK):
-                    self._job.checkpoint()
-                    view = memoryview(chunk)
-                    while view:
-                        view = view[sink.write(view) :]
-        except BrokenPipeError:
-            return
-        except OSError as error:
-            self.error = errors.from_os(error, "read the layer")
-        except BaseException as error:  # noqa: BLE001 - raised again by whoever joins
-            self.error = error
+        os.close(fd)
+    return same
 
 
 class _Tee:
-    """A reader that keeps and hashes what passes through it, and refuses more bytes than were announced."""
+    """A reader that keeps and hashes what passes through it, and refuses more bytes than were announced.
 
-    def __init__(
-        self, source: IO[bytes], keep: Callable[[bytes], object], hasher: digests.Hasher, expected: Descriptor, job: Job
-    ) -> None:
+    An uncompressed layer is hashed by whoever unpacks it, once for both its digests.
+    """
+
+    def __init__(self, source: IO[bytes], writer: BlobWriter, expected: Descriptor, job: Job) -> None:
         self._source = source
-        self._keep = keep
-        self._hasher = hasher
+        self._writer = writer
         self._expected = expected
         self._job = job
-        self.size = 0
+        self._head = b""
+        self._hasher: digests.Hasher | None = digests.hasher_for(expected.digest)
+        self._size = 0
+        self.plain = False
 
-    def read(self, count: int = digests.CHUNK) -> bytes:
+    def read(self, count: int = digests.CHUNK, /) -> bytes:
         """The next bytes."""
-        data = self._source.read(count if count and count > 0 else digests.CHUNK)
-        self.size += len(data)
-        if self.size > self._expected.size:
+        data = self._source.read(count if count > 0 else digests.CHUNK)
+        self._size += len(data)
+        if self._size > self._expected.size:
             raise errors.Corrupt(f"layer {self._expected.digest} is longer than its {self._expected.size} bytes")
-        self._hasher.update(data)
-        self._keep(data)
-        self._job.tell(TransferProgress(str(self._expected.digest), "Extracting", self.size, self._expected.size))
+        self._writer.write(data, hashed=False)
+        if self._hasher is not None:
+            self._hasher.update(data)
+            self._sniff(data)
+        self._job.tell(TransferProgress(str(self._expected.digest), "Extracting", self._size, self._expected.size))
         return data
 
     def drain(self) -> None:
         """Read what an unpacker left, such as padding."""
         while self.read():
             self._job.checkpoint()
+
+    def verify(self, diff_id: Digest) -> None:
+        """Raise `Corrupt` unless all bytes were those of the descriptor."""
+        expected = self._expected
+        actual = diff_id if self._hasher is None else Digest(expected.digest.algorithm, self._hasher.hexdigest())
+        digests.check(expected.digest, actual, expected.size, self._size, f"layer {expected.digest}")
+
+    def _sniff(self, data: bytes) -> None:
+        if self._size - len(data) >= len(_HEAD) or self._expected.digest.algorithm != "sha256":
+            return
+        self._head = (self._head + data)[: len(_HEAD)]
+        if len(self._head) == len(_HEAD) and compression.detect(self._head) is Compression.NONE:
+            self.plain = True
+            self._hasher = None
+
+
+_HEAD = bytes(8)
+
+
+class _Derived(io.RawIOBase):
+    """The canonical tar of a tree, written by the worker while it is read here."""
+
+    def __init__(self, workshop: Workshop, root: str, job: Job) -> None:
+        super().__init__()
+        self._job = Job(job.tell)
+        self._release = job.token.on_cancel(self._job.token.cancel)
+        self._outer = job
+        self._fd, write = make_pipe()
+        self._error: errors.OrlopError | None = None
+        self._thread = threading.Thread(target=self._write, args=(workshop, root, write), name="derive", daemon=True)
+        self._thread.start()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        count = os.readv(self._fd, [buffer])
+        if count == 0:
+            self._thread.join()
+            self._outer.checkpoint()
+            if self._error is not None:
+                raise self._error
+        return count
+
+    def close(self) -> None:
+        if not self.closed:
+            super().close()
+            self._job.token.cancel()
+            self._release()
+            self._thread.join()
+            os.close(self._fd)
+
+    def _write(self, workshop: Workshop, root: str, write: int) -> None:
+        try:
+            workshop.call("tar", {"root": root}, self._job, fds=(write,))
+        except errors.OrlopError as error:
+            self._error = error
+        finally:
+            os.close(write)

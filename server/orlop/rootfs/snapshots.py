@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from orlop.rootfs import merged
 from orlop.runtime.spec import Rootfs
 from orlop.store.layers import Layer, PendingLayer
 from orlop.store.store import Store
@@ -12,7 +13,7 @@ from orlop.store.store import Store
 
 def lowers(store: Store, layers: Sequence[Layer]) -> list[str]:
     """The directories of layers (given lowest first) as overlayfs wants them, topmost first."""
-    return [str(store.layers.path(layer.id)) for layer in reversed(layers)]
+    return merged.visible([str(store.layers.path(layer.id)) for layer in reversed(layers)])
 
 
 def target(store: Store, base: Sequence[Layer], pending: PendingLayer) -> dict[str, Any]:

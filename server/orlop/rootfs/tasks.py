@@ -66,6 +66,24 @@ def tar(params: dict[str, Any], fds: list[int], _: Channel) -> dict[str, Any]:
     return {"size": written.size, "entries": written.entries}
 
 
+def matches(params: dict[str, Any], fds: list[int], _: Channel) -> dict[str, Any]:
+    """Whether the canonical tar of the layer at `root` is what the file `fds[0]` holds, byte for byte."""
+
+    def compare(data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            there = os.read(fds[0], len(view))
+            if not there or there != view[: len(there)]:
+                raise _DifferentError
+            view = view[len(there) :]
+
+    try:
+        diff.write_layer(params["root"], compare)
+    except _DifferentError:
+        return {"same": False}
+    return {"same": not os.read(fds[0], 1)}
+
+
 def remove(params: dict[str, Any], _: list[int], __: Channel) -> dict[str, Any]:
     """Remove the tree at `path`, whoever owns its files."""
     removal.remove_tree(params["path"])
@@ -145,9 +163,24 @@ def users(params: dict[str, Any], _: list[int], __: Channel) -> dict[str, Any]:
 
 
 TASKS: dict[str, Task] = {
-    "ping": ping, "apply": apply, "seal": seal, "tar": tar, "remove": remove, "measure": measure, "copy": copy,
-    "mkdir": make_directory, "run": run, "read": read, "list": listing, "users": users,
-}  # fmt: skip
+    "ping": ping,
+    "apply": apply,
+    "seal": seal,
+    "tar": tar,
+    "matches": matches,
+    "remove": remove,
+    "measure": measure,
+    "copy": copy,
+    "mkdir": make_directory,
+    "run": run,
+    "read": read,
+    "list": listing,
+    "users": users,
+}
+
+
+class _DifferentError(Exception):
+    """Two tars differ; nothing more needs to be compared."""
 
 
 class _Hashing:
