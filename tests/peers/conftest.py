@@ -15,7 +15,10 @@ import pytest
 # Helper modules of these tests stand beside them.
 sys.path.insert(0, str(Path(__file__).parent))
 
-from peering import Docker
+from comparing import Tree, whole_tree
+from peering import Docker, saved
+
+from harness import Terminal
 
 
 @pytest.fixture(scope="session")
@@ -48,6 +51,24 @@ def docker() -> Iterator[Docker | None]:
             daemon.kill()
             daemon.wait()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def base(shared_terminal: Terminal) -> bytes:
+    return saved(shared_terminal, "busybox")
+
+
+@pytest.fixture(scope="session")
+def base_tree(base: bytes) -> Tree:
+    return whole_tree(base)
+
+
+@pytest.fixture(scope="session")
+def peer(docker: Docker | None, base: bytes) -> Docker | None:
+    """Docker with the very same base image."""
+    if docker is not None:
+        docker("load", stdin=base)
+    return docker
 
 
 def _wait(peer: Docker, daemon: subprocess.Popen[bytes], log: Path) -> None:

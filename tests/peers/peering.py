@@ -8,6 +8,8 @@ from pathlib import Path
 
 import attrs
 
+from harness import Terminal
+
 
 @attrs.frozen
 class Docker:
@@ -34,3 +36,11 @@ class Docker:
             "PATH": os.environ["PATH"], "HOME": "/nonexistent", "LANG": "C.UTF-8", "DOCKER_BUILDKIT": "1",
             "DOCKER_HOST": f"unix://{self.socket}",
         }  # fmt: skip
+
+
+def saved(terminal: Terminal, name: str, *flags: str) -> bytes:
+    """An image's archive, by standard output as any account may write it."""
+    process = terminal.start("save", *flags, name, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    data, said = process.communicate(timeout=100)
+    assert process.returncode == 0, said.decode(errors="replace")
+    return data
