@@ -43,7 +43,14 @@ def base_tar() -> bytes:
     """A root file system: busybox with its applets, two users, the usual empty directories."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as tar:
-        for path, mode in (("bin", 0o755), ("etc", 0o755), ("root", 0o700), ("tmp", 0o1777), ("var", 0o755), ("run", 0o755)):
+        for path, mode in (
+            ("bin", 0o755),
+            ("etc", 0o755),
+            ("root", 0o700),
+            ("tmp", 0o1777),
+            ("var", 0o755),
+            ("run", 0o755),
+        ):
             info = tarfile.TarInfo(path)
             info.type, info.mode = tarfile.DIRTYPE, mode
             tar.addfile(info)

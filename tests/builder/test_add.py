@@ -76,7 +76,9 @@ def test_archives_are_unpacked_with_their_owners(lab: Lab, compress: Callable[[b
 def test_archives_and_files_may_be_mixed(lab: Lab) -> None:
     (lab.context / "a.tar").write_bytes(packed(f="1"))
     lab.write({"plain": "p"})
-    image = lab.build("FROM base\nADD a.tar plain /c/\nADD --chown=5:6 a.tar /c/owned/\nADD --unpack=false a.tar /c/kept\nCOPY a.tar /c/copied").image
+    image = lab.build(
+        "FROM base\nADD a.tar plain /c/\nADD --chown=5:6 a.tar /c/owned/\nADD --unpack=false a.tar /c/kept\nCOPY a.tar /c/copied"
+    ).image
     assert sorted(lab.tree(image, "/c")) == ["copied", "f", "kept", "owned", "owned/f", "plain"]
     assert lab.tree(image, "/c/owned") == {"f": "640 5:6 1"}
 

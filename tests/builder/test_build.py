@@ -273,7 +273,8 @@ def test_a_stage_built_from_a_stage_shares_its_layers(lab: Lab) -> None:
 def test_a_failing_stage_stops_the_others(lab: Lab) -> None:
     began = time.monotonic()
     error = failed(
-        lab, "FROM base AS a\nRUN sleep 20\nFROM base AS b\nRUN sleep 0.3; exit 5\nFROM base\nCOPY --from=a / /a\nCOPY --from=b / /b"
+        lab,
+        "FROM base AS a\nRUN sleep 20\nFROM base AS b\nRUN sleep 0.3; exit 5\nFROM base\nCOPY --from=a / /a\nCOPY --from=b / /b",
     )
     assert isinstance(error, errors.RunFailed)
     assert error.exit_code == 5
@@ -304,7 +305,9 @@ def test_triggers_fire_in_the_next_build(lab: Lab) -> None:
 def test_all_problems_of_a_dockerfile_are_told_at_once(lab: Lab) -> None:
     error = failed(lab, "FROM base\nFNTRYPOINT x\nRUN --mont=a b\nCOPY a", dockerfile=Path("Dockerfile.x"))
     assert isinstance(error, errors.InvalidDockerfile)
-    assert error.message == "dockerfile parse error on line 2: unknown instruction: FNTRYPOINT (did you mean ENTRYPOINT?)"
+    assert (
+        error.message == "dockerfile parse error on line 2: unknown instruction: FNTRYPOINT (did you mean ENTRYPOINT?)"
+    )
     assert error.detail is not None
     assert "Dockerfile.x:3: unknown flag: --mont (did you mean mount?)" in error.detail
     assert "COPY requires at least two arguments" in error.detail
@@ -351,7 +354,7 @@ def test_a_source_that_the_ignore_file_hides_names_the_line(lab: Lab) -> None:
     lab.write({"build/out": "", ".dockerignore": "# comment\n\nbuild\n"})
     error = failed(lab, "FROM base\nCOPY build/out /x")
     assert error.message == 'failed to compute cache key: "/build/out": not found (excluded by .dockerignore:3: build)'
-    assert "CopyIgnoredFile" in [event.code for event in lab.events if isinstance(event, events.BuildWarning)] or True
+    assert "CopyIgnoredFile" in [event.code for event in lab.events if isinstance(event, events.BuildWarning)]
 
 
 def test_a_source_outside_of_the_context_is_taken_inside(lab: Lab) -> None:
@@ -455,3 +458,33 @@ def test_an_image_without_path_or_shell_can_be_a_base(lab: Lab) -> None:
     assert image.config.config.env == (f"PATH={imageconfig.DEFAULT_PATH}",)
     assert len(image.layers) == 2
     assert reference.parse("tiny").or_latest() not in image.references
+
+
+def test_lint_findings_are_warnings_with_their_place(lab: Lab) -> None:
+    lab.build("FROM base as one\nENV PASSWORD=x\nCMD run $NOPE\nLABEL a=$NOPE")
+    found = {event.code: event for event in lab.events if isinstance(event, events.BuildWarning)}
+    assert {"FromAsCasing", "SecretsUsedInArgOrEnv", "JSONArgsRecommended", "UndefinedVar"} <= set(found)
+    location = found["UndefinedVar"].location
+    assert location is not None
+    assert location.line == 3
+
+
+def test_lint_findings_fail_a_build_that_asks_for_it(lab: Lab) -> None:
+    error = failed(lab, "# check=error=true\nFROM base as one\nRUN true")
+    assert error.message == "lint violation found for rules: FromAsCasing"
+    lab.build("# check=skip=all;error=true\nFROM base as one\nRUN true")
+    lab.build("# check=error=true\nFROM base as one\nRUN true", build_args={"BUILDKIT_DOCKERFILE_CHECK": "skip=all"})
+
+
+def test_variables_of_the_base_image_are_known_to_the_rules(lab: Lab) -> None:
+    lab.build("FROM base\nENV known=1", tag="mine")
+    lab.build("FROM mine\nLABEL a=$known b=$PATH")
+    assert "UndefinedVar" not in [event.code for event in lab.events if isinstance(event, events.BuildWarning)]
+
+
+def test_all_mistakes_beyond_the_language_are_told_beside_the_first(lab: Lab) -> None:
+    error = failed(lab, "FROM base\nEXPOSE http\nSTOPSIGNAL FOO\nCOPY --chmod=9 a b")
+    assert "http" in error.message
+    assert error.detail is not None
+    assert "invalid signal: FOO" in error.detail
+    assert "invalid chmod parameter: '9'" in error.detail

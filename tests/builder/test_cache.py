@@ -83,7 +83,13 @@ def test_changes_of_the_dockerfile(lab: Lab, texts: list[str], expected: list[st
 def test_build_args_and_labels(lab: Lab) -> None:
     text = "FROM base\nRUN a=1\nARG v\nRUN b=$v"
     ran = []
-    for args, labels in (({}, {}), ({"v": "1"}, {}), ({"v": "1"}, {"x": "y"}), ({"v": "2"}, {}), ({"w": "1", "v": "1"}, {})):
+    for args, labels in (
+        ({}, {}),
+        ({"v": "1"}, {}),
+        ({"v": "1"}, {"x": "y"}),
+        ({"v": "2"}, {}),
+        ({"w": "1", "v": "1"}, {}),
+    ):
         lab.build(text, build_args=args, labels=labels)
         ran.append(lab.ran())
     assert ran == ["!!", "=!", "==", "=!", "=="]
@@ -183,7 +189,9 @@ def test_a_copy_from_a_rebuilt_stage_is_reused_when_its_files_are_the_same(lab: 
 def test_a_copy_from_a_changed_stage_runs_when_its_files_may_differ(
     lab: Lab, change: str, source: str, expected: str
 ) -> None:
-    text = "FROM base AS one\nRUN mkdir /a && echo 1 >/a/f && ln -s /a/f /link\n{}\nFROM scratch\nCOPY --from=one {} /x/"
+    text = (
+        "FROM base AS one\nRUN mkdir /a && echo 1 >/a/f && ln -s /a/f /link\n{}\nFROM scratch\nCOPY --from=one {} /x/"
+    )
     lab.build(text.format("RUN echo 0", source))
     lab.build(text.format(change, source))
     assert lab.ran()[-1] == expected

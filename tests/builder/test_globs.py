@@ -39,7 +39,8 @@ def test_malformed_patterns_are_refused(pattern: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("pattern", "expected"), [("plain", False), ("a*", True), ("a\\*", False), ("a\\\\*", True), ("x?", True), ("[a]", True)]
+    ("pattern", "expected"),
+    [("plain", False), ("a*", True), ("a\\*", False), ("a\\\\*", True), ("x?", True), ("[a]", True)],
 )
 def test_only_unescaped_magic_makes_a_wildcard(pattern: str, expected: bool) -> None:
     assert globs.has_wildcard(pattern) is expected

@@ -24,7 +24,9 @@ def test_strings_are_quoted_as_go_quotes_them(text: str, expected: str) -> None:
     assert gotext.quote(text) == expected
 
 
-@pytest.mark.parametrize(("code", "expected"), [(0, "'\\x00'"), (3, "'\\x03'"), (39, "'\\''"), (65, "'A'"), (10, "'\\n'")])
+@pytest.mark.parametrize(
+    ("code", "expected"), [(0, "'\\x00'"), (3, "'\\x03'"), (39, "'\\''"), (65, "'A'"), (10, "'\\n'")]
+)
 def test_integers_are_quoted_as_characters(code: int, expected: str) -> None:
     assert gotext.quote_rune(code) == expected
 

@@ -180,7 +180,9 @@ def test_a_base_without_path_gets_one() -> None:
         ('FROM base AS a\nCMD c\nFROM a\nENTRYPOINT ["e"]', None, ("e",)),
     ],
 )
-def test_command_and_entry_point(text: str, command: tuple[str, ...] | None, entrypoint: tuple[str, ...] | None) -> None:
+def test_command_and_entry_point(
+    text: str, command: tuple[str, ...] | None, entrypoint: tuple[str, ...] | None
+) -> None:
     config = plan(text).final.config
     assert (config.command, config.entrypoint) == (command, entrypoint)
 
@@ -293,7 +295,12 @@ def test_other_heredocs_are_left_to_the_shell() -> None:
 
 @pytest.mark.parametrize(
     ("flag", "request_network", "expected"),
-    [("", "default", "default"), ("--network=none ", "default", "none"), ("", "none", "none"), ("--network=host ", "none", "host")],
+    [
+        ("", "default", "default"),
+        ("--network=none ", "default", "none"),
+        ("", "none", "none"),
+        ("--network=host ", "none", "host"),
+    ],
 )
 def test_network_of_a_run(flag: str, request_network: str, expected: str) -> None:
     assert run_of(f"FROM scratch\nRUN {flag}x", network=request_network).network == expected

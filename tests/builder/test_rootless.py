@@ -35,7 +35,9 @@ def workplace() -> Iterator[Path]:
     ignore = shutil.ignore_patterns("__pycache__")
     shutil.copytree(HERE.parents[1] / "server" / "orlop", place / "server" / "orlop", ignore=ignore)
     shutil.copytree(HERE, place / "tests", ignore=ignore)
-    (place / "pytest.ini").write_text("[pytest]\naddopts = -q --import-mode=importlib -p no:cacheprovider\ntimeout = 120\n")
+    (place / "pytest.ini").write_text(
+        "[pytest]\naddopts = -q --import-mode=importlib -p no:cacheprovider\ntimeout = 120\n"
+    )
     home = place / "home"
     home.mkdir()
     os.chown(home, account.pw_uid, account.pw_gid)
@@ -48,7 +50,12 @@ def test_an_ordinary_account_builds_as_root_does(workplace: Path) -> None:
     command = [sys.executable, "-m", "pytest", "-c", str(workplace / "pytest.ini"), f"--basetemp={home}/t", "-k", WHAT]
     done = subprocess.run(
         ["runuser", "-u", ACCOUNT, "--", *command, str(workplace / "tests")],
-        env={"PATH": os.environ["PATH"], "HOME": str(home), "PYTHONPATH": str(workplace / "server"), "PYTHONDONTWRITEBYTECODE": "1"},
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": str(home),
+            "PYTHONPATH": str(workplace / "server"),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        },
         cwd="/",
         capture_output=True,
         text=True,

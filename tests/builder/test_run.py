@@ -80,7 +80,13 @@ def test_hosts_and_name_servers_are_the_sandboxs(lab: Lab) -> None:
 
 @pytest.mark.parametrize(
     ("user", "expected"),
-    [("0", "0:0 /root"), ("app", "1000:1001 /home/app"), ("app:33", "1000:33 /home/app"), ("4242", "4242:0 /"), ("33:50", "33:50 /var/www")],
+    [
+        ("0", "0:0 /root"),
+        ("app", "1000:1001 /home/app"),
+        ("app:33", "1000:33 /home/app"),
+        ("4242", "4242:0 /"),
+        ("33:50", "33:50 /var/www"),
+    ],
 )
 def test_users_are_those_of_the_image(lab: Lab, user: str, expected: str) -> None:
     lab.build(f"FROM base\nUSER {user}\nRUN echo $(id -u):$(id -g) $HOME")

@@ -64,9 +64,7 @@ def start(root: Path, text: str) -> subprocess.Popen[str]:
         "result = build(request, BuildServices(store=store, workshop=workshop, host=HOST), Job(listen))\n"
         "print(result.image.id); workshop.close(); store.close()\n"
     )
-    return subprocess.Popen(
-        [sys.executable, "-c", code, str(HERE), str(root), text], stdout=subprocess.PIPE, text=True
-    )
+    return subprocess.Popen([sys.executable, "-c", code, str(HERE), str(root), text], stdout=subprocess.PIPE, text=True)
 
 
 def test_two_processes_share_one_result(lab: Lab, tmp_path: Path) -> None:
@@ -114,7 +112,9 @@ def test_a_killed_build_leaves_no_process_and_the_next_one_works(lab: Lab, tmp_p
 
 def test_builds_killed_at_any_moment_never_spoil_the_store(lab: Lab, tmp_path: Path) -> None:
     lab.write({f"d/{number}": str(number) for number in range(200)})
-    text = "FROM base\nRUN for i in 1 2 3 4 5 6 7 8; do echo $i >/$i; done\nCOPY d /d\nWORKDIR /w\nRUN cat /d/* /1 >/all"
+    text = (
+        "FROM base\nRUN for i in 1 2 3 4 5 6 7 8; do echo $i >/$i; done\nCOPY d /d\nWORKDIR /w\nRUN cat /d/* /1 >/all"
+    )
     for attempt in range(8):
         process = start(tmp_path, text)
         time.sleep(0.15 + 0.07 * attempt)

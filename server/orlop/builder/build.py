@@ -8,7 +8,7 @@ from pathlib import Path
 
 import attrs
 
-from orlop.builder import cachekey, commit, dockerfiles, events, planner, sources
+from orlop.builder import cachekey, commit, dockerfiles, events, planner, sources, variables
 from orlop.builder.context import Context
 from orlop.builder.contexthash import ContextHasher, Selection
 from orlop.builder.executor import Executor
@@ -90,25 +90,27 @@ def build(request: BuildRequest, services: BuildServices, job: Job) -> BuildResu
     tree = dockerfiles.parse(source)
     ignore, ignore_name = dockerfiles.read_ignore(request.context, Path(source.path) if request.dockerfile else None)
     target_platform = request.platform or services.host
+    platform_args = variables.automatic(services.host, target_platform, request.target or "default")
     images = BaseImages(services.store, services.pull, target_platform, job)
-    plan = planner.make(
-        tree,
-        planner.PlanRequest(
-            path=source.path,
-            target=request.target,
-            build_args=request.build_args,
-            labels=request.labels,
-            network=request.network,
-            proxies=request.proxies,
-            build_platform=services.host,
-            target_platform=target_platform,
-        ),
-        images.config,
+    plan_request = planner.PlanRequest(
+        path=source.path,
+        target=request.target,
+        build_args=request.build_args,
+        labels=request.labels,
+        network=request.network,
+        proxies=request.proxies,
+        build_platform=services.host,
+        target_platform=target_platform,
     )
+    try:
+        plan = planner.make(tree, plan_request, images.config)
+    except errors.InvalidDockerfile as error:
+        error.detail = error.detail or dockerfiles.all_problems(source, tree, request.build_args, platform_args)
+        raise
     for reference, location in plan.image_sources():
         images.get(reference, location)
     job.tell(events.BuildStarted(tuple(plan.steps())))
-    for warning in dockerfiles.warnings(source, tree, ignore):
+    for warning in dockerfiles.lint(source, tree, ignore, request.build_args, platform_args, images.known):
         job.tell(warning)
     _warn_of_unused(plan, job)
     root = str(request.context)

@@ -54,6 +54,9 @@ def commit(
     config_descriptor = Descriptor(MediaType.OCI_CONFIG, digests.of_bytes(raw), len(raw))
     below = _base_layers(base_image, store) if base_image else ()
     manifest = descriptors.make_manifest(config_descriptor, (*below, *map(_layer_descriptor, made)))
+    present = _present(manifest, tags, store)
+    if present is not None:
+        return present
     return store.images.add(
         manifest,
         raw,
@@ -61,6 +64,14 @@ def commit(
         references=tags,
         parent=base_image.id if base_image else None,
     )
+
+
+def _present(manifest: Manifest, tags: tuple[Reference, ...], store: Store) -> Image | None:
+    """The very image, if it is whole and has all its names already: then there is nothing to write."""
+    image = store.images.by_manifest(manifest.descriptor.digest)
+    if image is None or image.missing or not set(tags) <= set(image.references):
+        return None
+    return image
 
 
 def _diff_id(layer: Layer) -> digests.Digest:

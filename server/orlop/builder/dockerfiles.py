@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import attrs
 
 from orlop.builder.events import BuildWarning
-from orlop.builder.planner import place
+from orlop.builder.planner import invalid, place
 from orlop.core import errors
 from orlop.core.errors import Location
-from orlop.dockerfile import parser
+from orlop.core.imageconfig import ImageConfig
+from orlop.dockerfile import parser, semantics
+from orlop.dockerfile.evaluation import BaseImage
 from orlop.dockerfile.ignorefile import IgnoreFile, parse_ignore
 from orlop.dockerfile.problems import Problem
-from orlop.dockerfile.rules.checking import check
+from orlop.dockerfile.rules import checking
 
 NAMES = ("Dockerfile", "dockerfile", "Containerfile", "containerfile")
 
@@ -70,20 +72,55 @@ def parse(source: Source) -> parser.Dockerfile:
     )
 
 
-def warnings(source: Source, tree: parser.Dockerfile, ignore: IgnoreFile | None) -> Iterator[BuildWarning]:
-    """What the lint rules have to say."""
-    for problem in check(tree, ignore=ignore):
-        if problem.severity == "warning":
-            yield BuildWarning(problem.code, problem.message, _place(source.path, problem), problem.hint)
+def all_problems(
+    source: Source, tree: parser.Dockerfile, build_args: Mapping[str, str], platform_args: Mapping[str, str]
+) -> str | None:
+    """Every error beyond the language, a line each; to stand beside the one that stopped a build."""
+    found = semantics.check(tree, build_args=build_args, platform_args=platform_args)
+    return "\n".join(f"{_place(source.path, problem)}: {problem.message}" for problem in found) or None
+
+
+def lint(
+    source: Source,
+    tree: parser.Dockerfile,
+    ignore: IgnoreFile | None,
+    build_args: Mapping[str, str],
+    platform_args: Mapping[str, str],
+    find_image: Callable[[str], ImageConfig | None],
+) -> tuple[BuildWarning, ...]:
+    """What the lint rules have to say; raises `InvalidDockerfile` when the file asks that they fail the build.
+
+    `find_image` gives what is known of a base image by the name FROM has for it.
+    """
+    options = build_args.get("BUILDKIT_DOCKERFILE_CHECK")
+    problems = checking.check(
+        tree,
+        ignore=ignore,
+        build_args=build_args,
+        platform_args=platform_args,
+        find_image=lambda name: _base(find_image(name)),
+        options=options,
+    )
+    failure = checking.failure(tree, problems, options)
+    if failure is not None:
+        raise invalid(source.path, failure)
+    return tuple(
+        BuildWarning(problem.code, problem.message, _place(source.path, problem), problem.hint) for problem in problems
+    )
+
+
+def _base(config: ImageConfig | None) -> BaseImage | None:
+    if config is None:
+        return None
+    platform = f"{config.platform.os}/{config.platform.architecture}"
+    return BaseImage(config.config.environment(), platform, has_shell=config.config.shell is not None)
 
 
 def _find(context: Path) -> Path:
     for name in NAMES:
         if (context / name).is_file():
             return context / name
-    raise errors.NotFound(
-        f"cannot find a Dockerfile in {context}", hint="Create one there, or name the file with -f."
-    )
+    raise errors.NotFound(f"cannot find a Dockerfile in {context}", hint="Create one there, or name the file with -f.")
 
 
 def _read(path: Path) -> str:

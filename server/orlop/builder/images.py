@@ -6,8 +6,8 @@ import threading
 from collections.abc import Callable, Mapping
 
 from orlop.builder import cachekey
-from orlop.builder.events import BuildWarning
 from orlop.core import errors
+from orlop.core import reference as references
 from orlop.core.errors import Location
 from orlop.core.imageconfig import ImageConfig
 from orlop.core.job import Job
@@ -49,8 +49,15 @@ class BaseImages:
                 except errors.OrlopError as error:
                     error.location = error.location or location
                     raise
-                self._warn_of_platform(reference, location)
             return self._found[reference]
+
+    def known(self, name: str) -> ImageConfig | None:
+        """The configuration of an image that was asked for, by a name as people write it."""
+        try:
+            image = self._found.get(references.parse(name).or_latest())
+        except errors.InvalidReference:
+            return None
+        return image.config if image is not None else None
 
     def layers(self) -> dict[Reference, tuple[Layer, ...]]:
         """The layers of each image, lowest first."""
@@ -82,15 +89,3 @@ class BaseImages:
         if len(reference.path.rpartition("/")[2]) >= 12:
             return image
         raise errors.ImageNotFound(f"no image named {reference.familiar}")
-
-    def _warn_of_platform(self, reference: Reference, location: Location) -> None:
-        offered = self._found[reference].config.platform
-        if offered != self._platform:
-            self._job.tell(
-                BuildWarning(
-                    "InvalidBaseImagePlatform",
-                    f'Base image {reference.familiar} was pulled with platform "{offered}", expected '
-                    f'"{self._platform}" for current build',
-                    location,
-                )
-            )

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import posixpath
 import re
-import signal
 
-from orlop.builder import gotext, ports
+from orlop.builder import gotext
 from orlop.builder.draft import Draft
 from orlop.builder.operations import ContextOrigin, CopyOp, InlineFile, RunOp, WorkdirOp
 from orlop.core import errors
 from orlop.core.errors import Location
 from orlop.core.imageconfig import Healthcheck
-from orlop.dockerfile import expand
+from orlop.dockerfile import expand, ports, semantics
 from orlop.dockerfile import instructions as syntax
 from orlop.dockerfile.heredoc import Heredoc
 
@@ -23,9 +22,6 @@ DEFAULT_SHELL = ("/bin/sh", "-c")
 SCRIPTS = "/dev/pipes"
 _URL = re.compile(r"https?://", re.IGNORECASE)
 _GIT = re.compile(r"(git|ssh)://|git@[\w.-]+:", re.IGNORECASE)
-_CLAUSE = r"[ugoa]*(?:[-+=](?:[rwxXst]*|[ugo]))+"
-_SYMBOLIC_MODE = re.compile(rf"{_CLAUSE}(?:,{_CLAUSE})*")
-_REAL_TIME = re.compile(r"RTMIN(?:\+(?:[1-9]|1[0-5]))?|RTMAX(?:-(?:[1-9]|1[0-4]))?")
 
 
 def apply(draft: Draft, instruction: syntax.Instruction, location: Location) -> None:
@@ -65,7 +61,8 @@ def _configure(draft: Draft, instruction: syntax.Instruction) -> None:
             user = draft.expand(instruction.user)
             draft.configure(f"USER {user}", user=user)
         case syntax.StopSignal():
-            name = _checked_signal(draft.expand(instruction.signal))
+            name = draft.expand(instruction.signal)
+            _refuse(semantics.check_signal(name), "Write a name such as SIGTERM, or a number.")
             draft.configure(f"STOPSIGNAL {name}", stop_signal=name)
         case syntax.Expose():
             _expose(draft, instruction)
@@ -132,7 +129,7 @@ def _copy(draft: Draft, copy: syntax.Copy | syntax.Add, location: Location) -> N
     chown = draft.expand(copy.chown) if copy.chown is not None else None
     chmod = draft.expand(copy.chmod) if copy.chmod is not None else None
     if chmod is not None:
-        _check_mode(chmod)
+        _refuse(semantics.check_mode(chmod), "Write 755, or letters such as u=rwX,go=rX.")
     for source in sources:
         _check_source(source, copy)
     operation = CopyOp(
@@ -214,7 +211,12 @@ def _expose(draft: Draft, expose: syntax.Expose) -> None:
         for word in expose.words
         for part in expand.expand_words(word.text, draft.variables.values, surroundings.escape)
     )
-    found = ports.parse(words)
+    try:
+        specs = [ports.parse(word) for word in words]
+    except ports.PortError as error:
+        raise errors.Invalid(str(error), hint="Write a port such as 80, 53/udp or 8000-8010.") from error
+    numbers = [(port, spec.protocol.lower()) for spec in specs for port in range(spec.first, spec.last + 1)]
+    found = tuple(sorted({f"{port}/{protocol}" for port, protocol in numbers}))
     merged = tuple(sorted({*draft.config.exposed_ports, *found}))
     draft.configure(f"EXPOSE {gotext.plain_all(found)}", exposed_ports=merged)
 
@@ -273,25 +275,6 @@ def _check_source(source: str, copy: syntax.Copy | syntax.Add) -> None:
     )
 
 
-def _check_mode(mode: str) -> None:
-    if mode and mode[0].isdigit():
-        valid = all(digit in "01234567" for digit in mode) and int(mode, 8) <= 0o7777
-    else:
-        valid = _SYMBOLIC_MODE.fullmatch(mode) is not None
-    if not valid:
-        raise errors.Invalid(
-            f"invalid chmod parameter: '{mode}'. it should be octal string and between 0 and 07777",
-            hint="Write 755, or letters such as u=rwX,go=rX.",
-        )
-
-
-def _checked_signal(text: str) -> str:
-    name = text.upper().removeprefix("SIG")
-    known = (
-        int(text) in range(1, 65)
-        if text.isascii() and text.isdigit()
-        else f"SIG{name}" in signal.Signals.__members__ or _REAL_TIME.fullmatch(name)
-    )
-    if not known:
-        raise errors.Invalid(f"invalid signal: {text}", hint="Write a name such as SIGTERM, or a number.")
-    return text
+def _refuse(complaint: str | None, hint: str) -> None:
+    if complaint is not None:
+        raise errors.Invalid(complaint, hint=hint)

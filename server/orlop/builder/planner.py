@@ -135,9 +135,7 @@ class _Planner:
                 number += 1
                 name = _step_name(label, position, total, pending.text)
                 steps.append(
-                    Step(
-                        number, position, total, name, pending.operation, pending.created_by, pending.location
-                    )
+                    Step(number, position, total, name, pending.operation, pending.created_by, pending.location)
                 )
             draft = finished.draft
             plans[index] = StagePlan(

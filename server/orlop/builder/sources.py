@@ -31,9 +31,7 @@ def select(
     return selections
 
 
-def _matches(
-    step: Step, operation: CopyOp, context: Context, ignore_path: str | None, job: Job
-) -> list[Match]:
+def _matches(step: Step, operation: CopyOp, context: Context, ignore_path: str | None, job: Job) -> list[Match]:
     matches: list[Match] = []
     for source in operation.sources:
         try:
@@ -47,9 +45,7 @@ def _matches(
     return matches
 
 
-def _not_found(
-    missing: Missing, step: Step, context: Context, ignore_path: str | None
-) -> errors.BuildFailed:
+def _not_found(missing: Missing, step: Step, context: Context, ignore_path: str | None) -> errors.BuildFailed:
     message = f'failed to compute cache key: "/{missing.path}": not found'
     hint: str | None = None
     if missing.hidden is not None and context.ignore is not None:
