@@ -25,7 +25,10 @@ def test_a_manifest_reads_back_as_it_was_written() -> None:
         ({"schemaVersion": 2, "manifests": [], "layers": [], "mediaType": MediaType.OCI_INDEX}, None),
         ({"schemaVersion": 2, "mediaType": MediaType.OCI_INDEX, "manifests": []}, MediaType.OCI_MANIFEST),
         ({"schemaVersion": 1, "fsLayers": []}, None),
-        ({"schemaVersion": 2, "config": {"size": -1, "digest": str(LAYER.digest), "mediaType": "x"}, "layers": []}, None),
+        (
+            {"schemaVersion": 2, "config": {"size": -1, "digest": str(LAYER.digest), "mediaType": "x"}, "layers": []},
+            None,
+        ),
         ([], None),
     ],
 )
