@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -50,8 +51,13 @@ class Case:
     known: Mapping[str, str] = attrs.field(factory=dict)
     missing: str = ""
 
-    def write(self, folder: Path) -> None:
-        """Lay the context out below a folder, the same whatever the umask."""
+    def write(self, folder: Path, account: str | None = None) -> None:
+        """Lay the context out below a folder, the same whatever the umask, as files of the account."""
+        self._lay_out(folder)
+        if account:
+            subprocess.run(["chown", "-hR", f"{account}:", folder], check=True)
+
+    def _lay_out(self, folder: Path) -> None:
         (folder / "Dockerfile").write_text(self.dockerfile)
         for path, entry in self.files.items():
             target = folder / path
@@ -100,6 +106,7 @@ TREE: Mapping[str, Entry] = {
 
 ARGS = {"history": "current BuildKit tells the value an ARG has, also one that comes from outside"}
 HEALTH = {"history": "current BuildKit tells a start interval as well"}
+SETUID = {"tree": "BuildKit 0.8 drops the setuid bit of --chmod, which the current one keeps"}
 OWNERS = {"history": "current BuildKit tells --chown and --chmod"}
 PORTS = {"history": "current BuildKit tells ports as a list"}
 
@@ -166,7 +173,12 @@ CASES: tuple[Case, ...] = (
         TREE,
         known=OWNERS,
     ),
-    Case("copy-chmod", "FROM busybox\nCOPY --chmod=600 run.sh /r\nCOPY --chmod=4755 a.txt /a\n", TREE, known=OWNERS),
+    Case(
+        "copy-chmod",
+        "FROM busybox\nCOPY --chmod=600 run.sh /r\nCOPY --chmod=4755 a.txt /a\n",
+        TREE,
+        known=OWNERS | SETUID,
+    ),
     Case(
         "copy-modes",
         "FROM busybox\nCOPY . /m/\n",

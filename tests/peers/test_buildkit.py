@@ -49,7 +49,7 @@ def test_the_image_is_what_buildkit_makes(
 ) -> None:
     if case.missing:
         pytest.xfail(case.missing)
-    case.write(context)
+    case.write(context, shared_terminal.account)
     shared_terminal("build", "-t", case.name, *case.flags, str(context))
     ours = json.loads(json.dumps(outcome(saved(shared_terminal, case.name), base_tree)))
     found = differences(ours, of_docker(case, peer, context, base_tree, kept))

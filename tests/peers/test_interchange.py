@@ -23,7 +23,7 @@ NAME = "whiteouts"
 def image(shared_terminal: Terminal, context: Path) -> str:
     """An image with several layers, whiteouts and a command; its ID."""
     case = next(case for case in CASES if case.name == NAME)
-    case.write(context)
+    case.write(context, shared_terminal.account)
     with (context / "Dockerfile").open("a") as file:
         file.write('ENV GREETING=hello\nCMD ["sh", "-c", "echo $GREETING $(cat /var)"]\n')
     shared_terminal("build", "-q", "-t", "interchanged", str(context))
@@ -42,7 +42,7 @@ def test_an_image_that_docker_saves_keeps_its_id(shared_terminal: Terminal, peer
     if peer is None:
         pytest.skip("needs root and dockerd")
     case = next(case for case in CASES if case.name == "opaque")
-    case.write(context)
+    case.write(context, shared_terminal.account)
     peer("build", "-q", "--network", "none", "-t", "made-by-docker", str(context))
     shared_terminal("load", stdin=peer("save", "made-by-docker"))
     ours = json.loads(shared_terminal("inspect", "made-by-docker"))[0]["Id"]
