@@ -56,6 +56,10 @@ class Case:
         self._lay_out(folder)
         if account:
             subprocess.run(["chown", "-hR", f"{account}:", folder], check=True)
+            # A change of owner clears the setuid and setgid bits.
+            for path, entry in self.files.items():
+                if not isinstance(entry, Link):
+                    (folder / path).chmod(entry.mode)
 
     def _lay_out(self, folder: Path) -> None:
         (folder / "Dockerfile").write_text(self.dockerfile)
