@@ -156,11 +156,12 @@ def _warn_of_unused(plan: Plan, job: Job) -> None:
 def _tell_context(selections: Mapping[int, Selection], job: Job) -> None:
     if not selections:
         return
+    if len(selections) == 1:
+        selection = next(iter(selections.values()))
+        job.tell(events.ContextRead(selection.files, selection.bytes))
+        return
     seen: dict[str, int] = {}
     for selection in selections.values():
         for match in selection.matches:
-            if not match.is_dir:
-                seen[match.path] = match.status.st_size
-            prefix = f"{match.path}/" if match.path else ""
-            seen.update((prefix + path, status.st_size) for path, status in match.entries)
+            seen.update((path, status.st_size) for path, status in match.files())
     job.tell(events.ContextRead(len(seen), sum(seen.values())))

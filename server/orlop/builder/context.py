@@ -19,7 +19,7 @@ from orlop.core.job import Job
 from orlop.dockerfile.ignorefile import IgnoreFile, from_patterns
 
 _MAX_LINKS = 40
-_FORMAT, _DIRECTORY = 0o170000, 0o040000
+_FORMAT, _DIRECTORY, _REGULAR = 0o170000, 0o040000, 0o100000
 
 # One entry: its path relative to the context with links resolved, and its `lstat`.
 Entry = tuple[str, os.stat_result]
@@ -38,6 +38,17 @@ class Match:
     status: os.stat_result
     is_dir: bool
     entries: tuple[Entry, ...] = ()
+
+    def files(self) -> Iterator[Entry]:
+        """Every regular file of the match, by its path relative to the context."""
+        if not self.is_dir:
+            if stat.S_ISREG(self.status.st_mode):
+                yield self.path, self.status
+            return
+        prefix = f"{self.path}/" if self.path else ""
+        for path, status in self.entries:
+            if status.st_mode & _FORMAT == _REGULAR:
+                yield prefix + path, status
 
 
 @attrs.frozen(slots=True)

@@ -8,6 +8,7 @@ change in the same tick of the file system's clock would not move it (git calls 
 from __future__ import annotations
 
 import hashlib
+import operator
 import os
 import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,7 +25,9 @@ StatKey = tuple[int, int, int, int, int]
 # Coarser than the clock of any file system that keeps sources (FAT counts in 2 seconds).
 _RACY_SECONDS = 2.5
 _CHUNK = 1 << 20
-_FORMAT, _FILE = 0o170000, 0o100000
+_key: Callable[[os.stat_result], StatKey] = operator.attrgetter(
+    "st_dev", "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns"
+)
 
 
 class HashMemory(Protocol):
@@ -61,10 +64,9 @@ class ContextHasher:
         keys: dict[str, StatKey] = {}
         size = 0
         for match in matches:
-            for path, status in _entries(match):
-                if status.st_mode & _FORMAT == _FILE:
-                    keys[path] = _key(status)
-                    size += status.st_size
+            for path, status in match.files():
+                keys[path] = _key(status)
+                size += status.st_size
         self._learn(keys, job)
         hasher = hashlib.sha256()
         for match in matches:
@@ -163,10 +165,6 @@ def _entries(match: Match) -> Iterable[tuple[str, os.stat_result]]:
         return ((match.path, match.status),)
     prefix = f"{match.path}/" if match.path else ""
     return ((prefix + path, status) for path, status in match.entries)
-
-
-def _key(status: os.stat_result) -> StatKey:
-    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def _attributes(path: str) -> str:
