@@ -13,6 +13,7 @@ sys.path.insert(0, os.path.dirname(__file__))
 
 from shop import Shop
 
+from orlop.rootfs.workshop import Workshop
 from orlop.runtime.probe import probe
 
 
@@ -23,8 +24,15 @@ def able() -> None:
         pytest.skip(f"no namespaces here: {report.reason}")
 
 
+@pytest.fixture(scope="session")
+def workshop(able: None) -> Iterator[Workshop]:
+    made = Workshop(Path("/"))
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def shop(able: None, tmp_path: Path) -> Iterator[Shop]:
-    made = Shop(tmp_path)
+def shop(workshop: Workshop, tmp_path: Path) -> Iterator[Shop]:
+    made = Shop(tmp_path, workshop)
     yield made
     made.close()

@@ -113,9 +113,9 @@ def table(raw: bytes) -> Tree:
 class Shop:
     """Everything a test works with."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, workshop: Workshop) -> None:
         self.root = root
-        self.workshop = Workshop(root / "store")
+        self.workshop = workshop
         self.store = Store(root / "store", remove_tree=self.workshop.remove_tree)
         self.job = Job()
         self.warnings: list[str] = []
@@ -123,7 +123,6 @@ class Shop:
     def close(self) -> None:
         self.store.close()
         self.workshop.remove_tree(self.root / "store")
-        self.workshop.close()
 
     def layer(self, tree: Tree) -> Layer:
         """A received layer."""

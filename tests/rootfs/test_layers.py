@@ -96,7 +96,7 @@ def test_a_layer_of_our_own_needs_no_blob_beside_its_tree(shop: Shop, tmp_path_f
     base = receive(shop, archive(TREE))
     made = layers.seal(shop.store, shop.workshop, shop.copy_from((), [base], ["home", "bin"], "/x/"), shop.job)
     raw = read(shop, made)
-    other = Shop(tmp_path_factory.mktemp("other"))
+    other = Shop(tmp_path_factory.mktemp("other"), shop.workshop)
     try:
         again = receive(other, raw)
         assert again.diff_id == made.diff_id

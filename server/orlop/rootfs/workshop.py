@@ -54,7 +54,11 @@ class Workshop:
         """
         job.checkpoint()
         ours, theirs = pair()
-        number = self._submit(task, params, theirs, fds)
+        try:
+            number = self._submit(task, params, theirs, fds)
+        except BaseException:
+            ours.close()
+            raise
         release = job.token.on_cancel(lambda: self._tell({"cancel": number}))
         try:
             answer = self._converse(task, ours, job, on_event)
@@ -145,6 +149,8 @@ class Workshop:
                 raise _start_error(words)
         finally:
             theirs.close()
+            if self._channel is None:
+                ours.close()
             os.close(null)
             os.close(words)
         return ours
