@@ -1,4 +1,4 @@
-"""Computes the diff IDs of an image's layers on a thread of its own while the next steps run."""
+"""Computes the diff IDs of an image's layers on threads of their own while the next steps run."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from orlop.store.layers import Layer
 
 Seal = Callable[[Layer, Job], Layer]
 
+# Each keeps one core busy with hashing.
+_AT_ONCE = 2
+
 
 class Sealer:
     """Takes layers from one or more threads, and gives them back sealed at the end."""
@@ -24,7 +27,7 @@ class Sealer:
         self._failure: BaseException | None = None
         self._changed = threading.Condition()
         self._closed = False
-        self._thread: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
 
     def add(self, layer: Layer) -> None:
         """Seal this layer, soon; one that has its diff ID needs nothing."""
@@ -32,18 +35,18 @@ class Sealer:
             return
         with self._changed:
             self._waiting.append(layer)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="seal")
-                self._thread.start()
+            if len(self._threads) < _AT_ONCE:
+                self._threads.append(threading.Thread(target=self._work, name="seal"))
+                self._threads[-1].start()
             self._changed.notify()
 
     def finish(self) -> None:
         """Wait for the rest; raises what sealing raised, unless that was `Cancelled`."""
         with self._changed:
             self._closed = True
-            self._changed.notify()
-        if self._thread is not None:
-            self._thread.join()
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
         if self._failure is not None and not isinstance(self._failure, errors.Cancelled):
             raise self._failure
 
