@@ -10,6 +10,7 @@ from building import BASE, HOST, Lab
 from orlop.builder import events
 from orlop.core import errors, imageconfig, reference
 from orlop.core.descriptor import Manifest, parse_document
+from orlop.core.job import Job
 from orlop.core.mediatype import MediaType
 
 
@@ -410,7 +411,6 @@ def test_a_missing_base_image_has_near_names(lab: Lab) -> None:
 
 def test_an_image_that_is_not_here_is_pulled_where_that_is_possible(lab: Lab) -> None:
     from orlop.builder.build import BuildRequest, BuildServices, build
-    from orlop.core.job import Job
 
     asked: list[str] = []
 
@@ -440,7 +440,6 @@ def test_a_bad_network_mode_is_refused(lab: Lab) -> None:
 
 def test_a_missing_dockerfile_is_told(lab: Lab) -> None:
     from orlop.builder.build import BuildRequest, BuildServices, build
-    from orlop.core.job import Job
 
     services = BuildServices(store=lab.store, workshop=lab.workshop, host=HOST)
     with pytest.raises(errors.NotFound):
@@ -488,3 +487,37 @@ def test_all_mistakes_beyond_the_language_are_told_beside_the_first(lab: Lab) ->
     assert error.detail is not None
     assert "invalid signal: FOO" in error.detail
     assert "invalid chmod parameter: '9'" in error.detail
+
+
+def test_the_ignore_file_of_the_usual_dockerfile_wins_too(lab: Lab) -> None:
+    from orlop.builder.build import BuildRequest, BuildServices, build
+
+    lab.write({"Dockerfile": "FROM base\nCOPY . /c", "Dockerfile.dockerignore": "a\nDocker*", "a": "", "b": ""})
+    services = BuildServices(store=lab.store, workshop=lab.workshop, host=HOST)
+    image = build(BuildRequest(context=lab.context), services, Job()).image
+    assert sorted(lab.tree(image, "/c")) == ["b"]
+
+
+def test_other_platforms_are_refused(lab: Lab) -> None:
+    from orlop.core import platform
+
+    error = failed(lab, "FROM base\nRUN true", platform=platform.parse("linux/s390x"))
+    assert isinstance(error, errors.Unavailable)
+    assert "linux/s390x" in error.message
+
+
+def test_a_base_image_that_lost_a_layer_is_not_built_upon(lab: Lab) -> None:
+    import shutil
+
+    base = lab.store.images.find("base")
+    shutil.rmtree(lab.store.layers.path(base.layers[0].id).parent)
+    lab.store.repair(lab.store.verify(Job()), Job())
+    error = failed(lab, "FROM base\nRUN true")
+    assert isinstance(error, errors.ImageNotFound)
+    assert "lost" in error.message or "no such image" in error.message.lower()
+
+
+def test_sources_with_odd_names(lab: Lab) -> None:
+    lab.write({"with space": "1", "br[a]cket": "2", "ünï": "3", "-dash": "4"})
+    image = lab.build('FROM base\nCOPY ["with space", "/c/a b"]\nCOPY br[[]a]cket ünï ./-dash /c/').image
+    assert sorted(lab.tree(image, "/c")) == ["-dash", "a b", "br[a]cket", "ünï"]

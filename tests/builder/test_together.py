@@ -151,3 +151,19 @@ def test_the_store_may_be_opened_by_a_workshop_of_another_process(lab: Lab, tmp_
     finally:
         store.close()
         second.close()
+
+
+def test_waiting_for_another_build_can_be_cancelled(lab: Lab) -> None:
+    from orlop.builder import steplock
+    from orlop.core import errors
+    from orlop.core.job import CancelToken
+
+    folder = lab.store.root / "locks"
+    token = CancelToken()
+    with steplock.held(folder, "k" * 64, Job()):
+        threading.Timer(0.2, token.cancel).start()
+        began = time.monotonic()
+        with pytest.raises(errors.Cancelled), steplock.held(folder, "k" * 64, Job(token=token)):
+            pass
+        assert time.monotonic() - began < 1
+    assert not [name for name in os.listdir(folder) if name.startswith("step-")]

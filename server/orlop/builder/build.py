@@ -88,8 +88,14 @@ def build(request: BuildRequest, services: BuildServices, job: Job) -> BuildResu
         raise errors.Invalid(f'invalid network mode "{request.network}"', hint="Use default, none or host.")
     source = dockerfiles.read(request.context, request.dockerfile, request.dockerfile_text)
     tree = dockerfiles.parse(source)
-    ignore, ignore_name = dockerfiles.read_ignore(request.context, Path(source.path) if request.dockerfile else None)
+    named = request.dockerfile or (Path(source.path) if request.dockerfile_text is None else None)
+    ignore, ignore_name = dockerfiles.read_ignore(request.context, named)
     target_platform = request.platform or services.host
+    if target_platform != services.host:
+        raise errors.Unavailable(
+            f"cannot build for {target_platform} on {services.host}: other platforms are not supported yet",
+            hint="Leave --platform out, or build on a machine of that platform.",
+        )
     platform_args = variables.automatic(services.host, target_platform, request.target or "default")
     images = BaseImages(services.store, services.pull, target_platform, job)
     plan_request = planner.PlanRequest(

@@ -77,12 +77,17 @@ class BaseImages:
             if self._pull is not None:
                 return self._pull(reference, self._platform, self._job)
             raise errors.ImageNotFound(
-                f"failed to resolve source metadata for {reference}: no such image in the store",
+                f"failed to resolve source metadata for {reference}: {error.message}",
                 hint=error.hint or f"Load it with `orlop load`, or check the name {reference.familiar}.",
             ) from error
 
     def _local(self, reference: Reference) -> Image:
         image = self._store.images.find(str(reference))
+        if image.missing:
+            raise errors.ImageNotFound(
+                f"image {reference.familiar} has lost {len(image.missing)} of its layers",
+                hint=f"Pull or load {reference.familiar} again.",
+            )
         # A name made of hex digits could also be read as the start of an image's ID.
         if reference in image.references or reference.digest is not None:
             return image
