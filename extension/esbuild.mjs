@@ -38,15 +38,16 @@ if (process.argv.includes("--tests")) {
     format: "cjs",
     entryPoints: files("tests/extension", ".test.ts"),
     outdir,
-    outExtension: { ".js": ".test.cjs" },
+    outExtension: { ".js": ".cjs" },
     external: ["vscode", "typescript"],
   });
 } else if (process.argv.includes("--e2e")) {
   await esbuild.build({
     ...common,
     format: "cjs",
-    entryPoints: [join(root, "tests/e2e/run.ts"), join(root, "tests/e2e/open.ts")],
+    entryPoints: files("tests/e2e", ".test.ts"),
     outdir: join(root, "build/e2e"),
+    outExtension: { ".js": ".cjs" },
     external: ["playwright-core"],
   });
 } else {

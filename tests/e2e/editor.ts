@@ -1,6 +1,5 @@
 // One window of VS Code, driven as a person would: menus, quick inputs, terminal, tree, notifications.
 
-import { strict as assert } from "node:assert";
 import { mkdirSync } from "node:fs";
 import * as path from "node:path";
 import { chromium, type Browser, type Locator, type Page } from "playwright-core";
@@ -28,10 +27,7 @@ export function launchBrowser(): Promise<Browser> {
 
 /** What a person does in one window. */
 export class Editor {
-  private constructor(
-    readonly page: Page,
-    private readonly name: string,
-  ) {}
+  private constructor(readonly page: Page) {}
 
   /** Opens a folder, a workspace file, or with "" a window without either. */
   static async open(browser: Browser, server: CodeServer, folder: string, locale = "en"): Promise<Editor> {
@@ -43,7 +39,7 @@ export class Editor {
     await page.locator(".monaco-workbench").waitFor();
     // Menus offer an extension's commands once its badge is there.
     await page.locator('.activitybar .action-item a[aria-label^="Docker"]').waitFor();
-    return new Editor(page, path.basename(folder));
+    return new Editor(page);
   }
 
   async close(): Promise<void> {
@@ -59,9 +55,10 @@ export class Editor {
   }
 
   /** What the window shows when a test failed. */
-  async failed(folder: string): Promise<void> {
+  async failed(folder: string, claim: string): Promise<void> {
     mkdirSync(folder, { recursive: true });
-    await this.page.screenshot({ path: path.join(folder, `${this.name}.png`) }).catch(() => undefined);
+    const file = path.join(folder, `${claim.replaceAll(/[^\w]+/g, "-").slice(0, 80)}.png`);
+    await this.page.screenshot({ path: file }).catch(() => undefined);
   }
 
   file(name: string): Locator {
@@ -79,13 +76,25 @@ export class Editor {
   async menu(row: Locator): Promise<string[]> {
     await row.click({ button: "right" });
     const items = this.page.locator(".context-view .action-menu-item .action-label");
-    await items.first().waitFor();
+    await items.first().waitFor({ timeout: 5000 });
     return items.allInnerTexts();
   }
 
+  /** Chooses from a row's context menu; a menu that closes because the window is still moving is opened again. */
   async choose(row: Locator, title: string): Promise<void> {
-    assert.ok((await this.menu(row)).includes(title), `the menu offers ${title}`);
-    await this.menuItem(title).click();
+    let offered: string[] = [];
+    await this.until(
+      async () => {
+        offered = await this.menu(row);
+        if (offered.includes(title)) {
+          await this.menuItem(title).click({ timeout: 3000 });
+          return true;
+        }
+        await this.page.keyboard.press("Escape");
+        return false;
+      },
+      () => `a menu with ${title}, not ${offered.join(", ")}`,
+    );
   }
 
   menuItem(title: string): Locator {
@@ -121,11 +130,19 @@ export class Editor {
     return widget;
   }
 
+  /** Runs a command of the palette, as soon as the palette knows it. */
   async command(title: string): Promise<void> {
-    await this.page.keyboard.press("F1");
-    await this.input.fill(`>${title}`);
-    await this.page.locator(".quick-input-list .monaco-list-row").filter({ hasText: title }).first().waitFor();
-    await this.input.press("Enter");
+    const row = this.page.locator(".quick-input-list .monaco-list-row").filter({ hasText: title }).first();
+    await this.until(async () => {
+      await this.page.keyboard.press("F1");
+      await this.input.fill(`>${title}`);
+      const found = await row.waitFor({ timeout: 2000 }).then(
+        () => true,
+        () => false,
+      );
+      await this.page.keyboard.press(found ? "Enter" : "Escape");
+      return found;
+    }, `the command ${title}`);
   }
 
   /** The visible text of the terminal in front. */

@@ -1,7 +1,7 @@
 // A real VS Code for a browser: fresh settings, the packaged extension, a store of its own with a base image in it.
 
 import { execFileSync, spawn, type ChildProcess } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import * as path from "node:path";
@@ -72,12 +72,24 @@ export class CodeServer {
     return folder;
   }
 
-  /** Runs a verb of the terminal program on the same store, as another process would. */
+  /** Runs a verb of the terminal program that came with the extension on the same store, as another process would. */
   orlop(...args: string[]): string {
-    return execFileSync(required("ORLOP_CLI"), args, {
-      env: { ...process.env, ORLOP_ROOT: this.store },
+    const extensions = path.join(this.home, "extensions");
+    const name = readdirSync(extensions).find((folder) => folder.startsWith("orlop.orlop-")) ?? "";
+    const server = path.join(extensions, name, "server");
+    return execFileSync(required("ORLOP_PYTHON"), ["-P", "-m", "orlop", ...args], {
+      env: { ...process.env, ORLOP_ROOT: this.store, PYTHONPATH: `${server}:${path.join(server, "libs")}` },
       encoding: "utf8",
     });
+  }
+
+  /** The processes of our server that belong to this editor. */
+  servers(): number[] {
+    const rows = execFileSync("ps", ["-eo", "pid=,args="], { encoding: "utf8" }).split("\n");
+    return rows
+      .filter((row) => row.includes(" -m orlop serve"))
+      .map((row) => Number.parseInt(row, 10))
+      .filter((pid) => readlink(`/proc/${pid}/cwd`).startsWith(this.home));
   }
 
   address(folder: string): string {
@@ -144,6 +156,14 @@ export class CodeServer {
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
     throw new Error(`VS Code did not start:\n${this.output}`);
+  }
+}
+
+function readlink(link: string): string {
+  try {
+    return readlinkSync(link);
+  } catch {
+    return "";
   }
 }
 
