@@ -527,3 +527,18 @@ def compress(kind: str, raw: bytes) -> bytes:
         packed: bytes = zstandard.compress(raw)
         return packed
     return {"plain": bytes, "gzip": gzip.compress, "xz": lzma.compress, "bzip2": bz2.compress}[kind](raw)
+
+
+def test_a_link_that_the_context_puts_in_the_way_is_not_followed(shop: Shop) -> None:
+    outside = shop.context({"secret": file("secret")}, "outside")
+    context = shop.context({"d": folder(), "way": link(outside)})
+    asked = [
+        {"path": "way/secret", "name": "secret", "dir": False, "entries": []},
+        {"path": "way", "name": "way", "dir": True, "entries": ["secret"]},
+    ]
+    for source in asked:
+        with pytest.raises(errors.OrlopError, match="symbolic links"):
+            shop.copy((), "/x/", context=context, matches=[source])
+    selected = {"path": "", "name": "", "dir": True, "entries": ["d", "way", "way/secret"]}
+    found = shop.table(shop.copy((), "/x/", context=context, matches=[selected]))
+    assert found == {"x": folder(), "x/d": folder(), "x/way": link(outside)}

@@ -20,6 +20,11 @@ from orlop.store.blobs import BlobWriter
 from orlop.store.layers import Layer, PendingLayer
 from orlop.store.store import Store
 
+# Bytes of a blob, and of its tar, that are handled in memory at once.
+_SMALL, _SMALL_PLAIN = 256 << 10, 4 << 20
+# As many bytes as tell how a stream is compressed.
+_HEAD = 8
+
 
 def receive(store: Store, workshop: Workshop, source: IO[bytes], expected: Descriptor, job: Job) -> Layer:
     """Take a layer blob in one pass: verify it, keep it, unpack it; returns the layer that is there already if so.
@@ -32,20 +37,53 @@ def receive(store: Store, workshop: Workshop, source: IO[bytes], expected: Descr
         if not store.blobs.has(expected.digest) and layer.diff_id != expected.digest:
             store.blobs.put(expected, source, job)
         return layer
+    if expected.size <= _SMALL:
+        return _receive_small(store, workshop, source, expected, job)
     with store.blobs.writer() as writer, store.layers.new() as pending:
         tee = _Tee(source, writer, expected, job)
-        result = _unpack(workshop, tee, pending, job)
+        kept = writer.reopen()
+        try:
+            result = _unpack(workshop, tee, pending, job, compare=kept)
+        finally:
+            os.close(kept)
         tee.drain()
         diff_id = Digest("sha256", result["digest"])
         tee.verify(diff_id)
-        derivable = tee.plain and expected.digest == diff_id and _gives(workshop, pending, writer, job)
-        layer = store.layers.by_diff_id(diff_id)
-        if layer is None:
-            layer = pending.commit(size=result["size"], diff_id=diff_id, tar_size=result["tar_size"])
-        if not derivable:
+        layer = _commit(store, pending, result)
+        if not result["same"]:
             writer.accept(expected.digest)
     store.layers.set_compressed(diff_id, expected)
     return layer
+
+
+def _receive_small(store: Store, workshop: Workshop, source: IO[bytes], expected: Descriptor, job: Job) -> Layer:
+    """The same for a layer that fits in memory, with no thread, pipe or temporary blob."""
+    raw = b"".join(digests.verified(source, expected.digest, expected.size, f"layer {expected.digest}"))
+    plain = compression.decompressed(io.BytesIO(raw)).read(_SMALL_PLAIN + 1)
+    with store.layers.new() as pending:
+        if len(plain) > _SMALL_PLAIN:
+            result = _unpack(workshop, io.BytesIO(raw), pending, job)
+        else:
+            fd = os.memfd_create("layer", os.MFD_CLOEXEC)
+            with open(fd, "wb", buffering=0) as file:
+                file.write(plain)
+                os.lseek(fd, 0, os.SEEK_SET)
+                fds = (fd, fd) if plain == raw else (fd,)
+                result = workshop.call("apply", {"root": str(pending.diff)}, job, fds=fds)
+        layer = _commit(store, pending, result)
+    if not result["same"]:
+        store.blobs.put(expected, io.BytesIO(raw), job)
+    store.layers.set_compressed(Digest("sha256", result["digest"]), expected)
+    job.tell(TransferProgress(str(expected.digest), "Extracting", expected.size, expected.size))
+    return layer
+
+
+def _commit(store: Store, pending: PendingLayer, result: dict[str, Any]) -> Layer:
+    """The layer that was unpacked, or the same one if somebody else was faster."""
+    diff_id = Digest("sha256", result["digest"])
+    return store.layers.by_diff_id(diff_id) or pending.commit(
+        size=result["size"], diff_id=diff_id, tar_size=result["tar_size"]
+    )
 
 
 def receive_tar(store: Store, workshop: Workshop, source: compression.Readable, job: Job) -> Layer:
@@ -85,13 +123,19 @@ def _known(store: Store, expected: Descriptor) -> Layer | None:
     return store.layers.by_diff_id(diff_id)
 
 
-def _unpack(workshop: Workshop, source: compression.Readable, pending: PendingLayer, job: Job) -> dict[str, Any]:
-    """Unpack a tar, perhaps compressed, into a layer; decompressing here while the worker writes files."""
+def _unpack(
+    workshop: Workshop, source: compression.Readable, pending: PendingLayer, job: Job, *, compare: int | None = None
+) -> dict[str, Any]:
+    """Unpack a tar, perhaps compressed, into a layer; decompressing here while the worker writes files.
+
+    Its `same` tells whether the file `compare` then holds the very tar of the tree.
+    """
     read, write = make_pipe()
     feeder = Feeder(source, write, job)
     feeder.start()
     try:
-        result = workshop.call("apply", {"root": str(pending.diff)}, job, fds=(read,))
+        fds = (read,) if compare is None else (read, compare)
+        result = workshop.call("apply", {"root": str(pending.diff)}, job, fds=fds)
     except errors.OrlopError:
         os.close(read)
         feeder.join()
@@ -102,16 +146,6 @@ def _unpack(workshop: Workshop, source: compression.Readable, pending: PendingLa
     feeder.join()
     feeder.check()
     return result
-
-
-def _gives(workshop: Workshop, pending: PendingLayer, writer: BlobWriter, job: Job) -> bool:
-    """Whether the tree's own tar is, byte for byte, what was received; stops at the first difference."""
-    fd = writer.reopen()
-    try:
-        same: bool = workshop.call("matches", {"root": str(pending.diff)}, job, fds=(fd,))["same"]
-    finally:
-        os.close(fd)
-    return same
 
 
 class _Tee:
@@ -128,7 +162,6 @@ class _Tee:
         self._head = b""
         self._hasher: digests.Hasher | None = digests.hasher_for(expected.digest)
         self._size = 0
-        self.plain = False
 
     def read(self, count: int = digests.CHUNK, /) -> bytes:
         """The next bytes."""
@@ -155,15 +188,11 @@ class _Tee:
         digests.check(expected.digest, actual, expected.size, self._size, f"layer {expected.digest}")
 
     def _sniff(self, data: bytes) -> None:
-        if self._size - len(data) >= len(_HEAD) or self._expected.digest.algorithm != "sha256":
+        if self._size - len(data) >= _HEAD or self._expected.digest.algorithm != "sha256":
             return
-        self._head = (self._head + data)[: len(_HEAD)]
-        if len(self._head) == len(_HEAD) and compression.detect(self._head) is Compression.NONE:
-            self.plain = True
+        self._head = (self._head + data)[:_HEAD]
+        if len(self._head) == _HEAD and compression.detect(self._head) is Compression.NONE:
             self._hasher = None
-
-
-_HEAD = bytes(8)
 
 
 class _Derived(io.RawIOBase):

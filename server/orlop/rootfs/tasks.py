@@ -29,13 +29,22 @@ def ping(_: dict[str, Any], __: list[int], ___: Channel) -> dict[str, Any]:
 
 
 def apply(params: dict[str, Any], fds: list[int], _: Channel) -> dict[str, Any]:
-    """Unpack the uncompressed tar on `fds[0]` into the directory `root`; hash it on the way."""
+    """Unpack the uncompressed tar on `fds[0]` into the directory `root`; hash it on the way.
+
+    `same` tells whether the canonical tar of the result is, byte for byte, what the file `fds[1]` (if given) holds.
+    """
     in_namespace = namespaces.in_user_namespace()
     options = applying.ApplyOptions(userxattr=in_namespace, devices=not in_namespace, owners=not namespaces.single_id())
-    with open(fds[0], "rb", buffering=0) as raw:
+    with open(fds[0], "rb", buffering=0, closefd=False) as raw:
         source = _Hashing(raw)
         applied = applying.apply(source, params["root"], options)  # type: ignore[arg-type]
-    return {"size": applied.size, "entries": applied.entries, "digest": source.hexdigest(), "tar_size": source.size}
+    return {
+        "size": applied.size,
+        "entries": applied.entries,
+        "digest": source.hexdigest(),
+        "tar_size": source.size,
+        "same": len(fds) > 1 and _gives(params["root"], fds[1]),
+    }
 
 
 def seal(params: dict[str, Any], _: list[int], __: Channel) -> dict[str, Any]:
@@ -62,26 +71,7 @@ def tar(params: dict[str, Any], fds: list[int], _: Channel) -> dict[str, Any]:
             view = view[os.write(target, view) :]
 
     written = diff.write_layer(params["root"], send)
-    os.close(target)
     return {"size": written.size, "entries": written.entries}
-
-
-def matches(params: dict[str, Any], fds: list[int], _: Channel) -> dict[str, Any]:
-    """Whether the canonical tar of the layer at `root` is what the file `fds[0]` holds, byte for byte."""
-
-    def compare(data: bytes) -> None:
-        view = memoryview(data)
-        while view:
-            there = os.read(fds[0], len(view))
-            if not there or there != view[: len(there)]:
-                raise _DifferentError
-            view = view[len(there) :]
-
-    try:
-        diff.write_layer(params["root"], compare)
-    except _DifferentError:
-        return {"same": False}
-    return {"same": not os.read(fds[0], 1)}
 
 
 def remove(params: dict[str, Any], _: list[int], __: Channel) -> dict[str, Any]:
@@ -139,8 +129,6 @@ def run(params: dict[str, Any], fds: list[int], channel: Channel) -> dict[str, A
     if upper and rootfs["lowers"]:
         placing.take_root(upper, rootfs["lowers"], owners=not namespaces.single_id())
     status = launch.launch(spec, launch.Stdio(*fds), attach_network=attach if params.get("attach") else None)
-    for fd in fds:
-        os.close(fd)
     status["size"] = _measure(upper) if upper and status["error"] is None else 0
     return status
 
@@ -162,12 +150,16 @@ def users(params: dict[str, Any], _: list[int], __: Channel) -> dict[str, Any]:
     return {"uid": uid, "gid": gid, "warnings": warnings}
 
 
+def leaves_no_trace(task: str, params: dict[str, Any]) -> bool:
+    """Whether the process is as it was before the task: it has entered no namespace."""
+    return task != "run" and not any(match.get("unpack") for match in params.get("matches", ()))
+
+
 TASKS: dict[str, Task] = {
     "ping": ping,
     "apply": apply,
     "seal": seal,
     "tar": tar,
-    "matches": matches,
     "remove": remove,
     "measure": measure,
     "copy": copy,
@@ -177,6 +169,27 @@ TASKS: dict[str, Task] = {
     "list": listing,
     "users": users,
 }
+
+
+def _gives(root: str, file: int) -> bool:
+    """Whether a file holds the canonical tar of a tree; stops at the first difference."""
+    position = 0
+
+    def compare(data: bytes) -> None:
+        nonlocal position
+        view = memoryview(data)
+        while view:
+            there = os.pread(file, len(view), position)
+            if not there or there != view[: len(there)]:
+                raise _DifferentError
+            view = view[len(there) :]
+            position += len(there)
+
+    try:
+        diff.write_layer(root, compare)
+    except _DifferentError:
+        return False
+    return not os.pread(file, 1, position)
 
 
 class _DifferentError(Exception):

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 # Longer messages travel as a file in memory: a socket takes about twice as much at once.
 LARGE = 64 << 10
 _DEEPEST = 10_000
+# How long a child waits for another task, and after how many it makes room for a fresh one.
+_IDLE_MS = 2_000
+_MOST_TASKS = 500
 # For a process that hangs in the kernel; nobody is blocked longer by it.
 _PATIENCE_MS = 2_000
 
@@ -129,23 +132,57 @@ def _start(server: Channel, message: dict[str, Any], passed: list[int]) -> _Chil
 
 
 def _work(message: dict[str, Any], passed: list[int]) -> None:
+    """Do a task and answer; then stay for some more of the harmless ones, since a fork costs more than most of them."""
     channel = Channel(passed.pop(0))
     try:
-        params = message["params"]
-        if params is None:
-            params = _read_large(passed.pop())
-        answer: dict[str, Any] = {"result": tasks.TASKS[message["task"]](params, passed, channel)}
-    except errors.OrlopError as error:
-        answer = {"error": {"kind": error.kind, "message": error.message, "hint": error.hint, "detail": error.detail}}
-    except OSError as error:
-        what = errors.from_os(error, f"{message['task']} {_shown(error.filename)}".rstrip())
-        answer = {"error": {"kind": what.kind, "message": what.message, "hint": what.hint, "detail": _where(error)}}
-    except BaseException as error:  # noqa: BLE001 - the edge of the process: whatever it is, the client hears of it
-        answer = {"error": {"kind": "bug", "message": f"{type(error).__name__}: {error}", "detail": _where(error)}}
-    try:
-        _send(channel, answer)
+        for left in range(_MOST_TASKS, 0, -1):
+            params = message["params"] if message["params"] is not None else _read_large(passed.pop())
+            answer = _perform(message["task"], params, passed, channel)
+            for fd in passed:
+                _close(fd)
+            stays = left > 1 and "result" in answer and tasks.leaves_no_trace(message["task"], params)
+            _send(channel, {**answer, "stays": stays})
+            if not stays:
+                break
+            received = _next(channel)
+            if received is None:
+                break
+            message, passed = received
     finally:
         os._exit(0)
+
+
+def _next(channel: Channel) -> tuple[dict[str, Any], list[int]] | None:
+    """Another task, if one comes soon."""
+    poll = select.poll()
+    poll.register(channel.fileno(), select.POLLIN)
+    if not poll.poll(_IDLE_MS):
+        # One may have been sent at this very moment: it is done still, later ones fail at the client's.
+        channel.refuse()
+    return channel.receive()
+
+
+def _perform(task: str, params: dict[str, Any], passed: list[int], channel: Channel) -> dict[str, Any]:
+    try:
+        return {"result": tasks.TASKS[task](params, passed, channel)}
+    except errors.OrlopError as error:
+        return _described(error.kind, error.message, error.hint, error.detail)
+    except OSError as error:
+        what = errors.from_os(error, f"{task} {_shown(error.filename)}".rstrip())
+        return _described(what.kind, what.message, what.hint, _where(error))
+    except BaseException as error:  # noqa: BLE001 - the edge of the process: whatever it is, the client hears of it
+        return _described("bug", f"{type(error).__name__}: {error}", None, _where(error))
+
+
+def _described(kind: str, message: str, hint: str | None, detail: str | None) -> dict[str, Any]:
+    return {"error": {"kind": kind, "message": message, "hint": hint, "detail": detail}}
+
+
+def _close(fd: int) -> None:
+    try:
+        os.close(fd)
+    except OSError:
+        return  # the task has closed it
 
 
 def _send(channel: Channel, answer: dict[str, Any]) -> None:

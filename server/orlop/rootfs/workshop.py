@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import attrs
+
 from orlop.core import errors
 from orlop.core.job import Job
 from orlop.runtime import userns
@@ -20,8 +22,18 @@ OnEvent = Callable[[dict[str, Any]], dict[str, Any] | None]
 
 # Longer messages travel as a file in memory: a socket takes about twice as much at once.
 _LARGE = 64 << 10
+# Children that wait for a task, for a few seconds.
+_MOST_IDLE = 4
 # Compiled libraries that a lean interpreter does not find by itself.
 _LIBRARIES = ("isal", "zstandard")
+
+
+@attrs.frozen(eq=False)
+class _Bench:
+    """A child of the worker, by the number it is known by and our end of the conversation."""
+
+    number: int
+    channel: Channel
 
 
 class Workshop:
@@ -36,6 +48,7 @@ class Workshop:
         self._channel: Channel | None = None
         self._pid = 0
         self._next = 0
+        self._idle: list[_Bench] = []
         self.mapping = userns.for_current_user()
 
     def call(
@@ -53,23 +66,19 @@ class Workshop:
         task and all it started are killed, and gone when `Cancelled` is raised.
         """
         job.checkpoint()
-        ours, theirs = pair()
+        bench = self._assign(task, params, fds)
+        release = job.token.on_cancel(lambda: self._tell({"cancel": bench.number}))
         try:
-            number = self._submit(task, params, theirs, fds)
+            answer = self._converse(task, bench.channel, job, on_event)
         except BaseException:
-            ours.close()
-            raise
-        release = job.token.on_cancel(lambda: self._tell({"cancel": number}))
-        try:
-            answer = self._converse(task, ours, job, on_event)
-        except BaseException:
-            self._kill(number)
-            raise
-        else:
-            self._tell({"done": number})
-        finally:
             release()
-            ours.close()
+            self._kill(bench)
+            raise
+        release()
+        if answer["stays"]:
+            self._put_back(bench)
+        else:
+            self._put_away(bench)
         if "error" in answer:
             raise _error(task, answer["error"])
         result: dict[str, Any] = answer["result"]
@@ -106,27 +115,60 @@ class Workshop:
                 with contextlib.suppress(BrokenPipeError):  # it was killed: the next receive says so
                     ours.send(reply)
 
-    def _submit(self, task: str, params: Mapping[str, Any], theirs: Channel, fds: Sequence[int]) -> int:
-        passed = [theirs.fileno(), *fds]
+    def _assign(self, task: str, params: Mapping[str, Any], fds: Sequence[int]) -> _Bench:
+        """Hand the task to a child that waits for one, or to a new one."""
         text = leanjson.dumps(dict(params))
         large = _in_memory(text) if len(text) > _LARGE else None
-        if large is not None:
-            passed.append(large)
+        message = {"task": task, "params": None if large is not None else dict(params)}
+        passed = [*fds, large] if large is not None else list(fds)
+        try:
+            while (bench := self._take()) is not None:
+                try:
+                    bench.channel.send(message, passed)
+                except OSError:
+                    self._put_away(bench)  # it has waited long enough and is gone
+                else:
+                    return bench
+            return self._start(message, passed)
+        finally:
+            if large is not None:
+                os.close(large)
+
+    def _start(self, message: dict[str, Any], passed: list[int]) -> _Bench:
+        ours, theirs = pair()
         try:
             with self._lock:
                 self._next += 1
-                message = {"id": self._next, "task": task, "params": None if large is not None else dict(params)}
+                number = self._next
+                message = {"id": number, **message}
                 try:
-                    self._started().send(message, passed)
+                    self._started().send(message, [theirs.fileno(), *passed])
                 except OSError:
                     # The worker died since the last task: that task is not lost yet, a new one takes it.
                     self._forget()
-                    self._started().send(message, passed)
-                return self._next
+                    self._started().send(message, [theirs.fileno(), *passed])
+        except BaseException:
+            ours.close()
+            raise
         finally:
             theirs.close()
-            if large is not None:
-                os.close(large)
+        return _Bench(number, ours)
+
+    def _take(self) -> _Bench | None:
+        with self._lock:
+            return self._idle.pop() if self._idle else None
+
+    def _put_back(self, bench: _Bench) -> None:
+        """Keep the child for the next task; it leaves by itself if none comes soon."""
+        with self._lock:
+            if self._channel is not None and len(self._idle) < _MOST_IDLE:
+                self._idle.append(bench)
+                return
+        self._put_away(bench)
+
+    def _put_away(self, bench: _Bench) -> None:
+        bench.channel.close()
+        self._tell({"done": bench.number})
 
     def _started(self) -> Channel:
         if self._channel is not None:
@@ -171,11 +213,12 @@ class Workshop:
             theirs.close()
         return alive
 
-    def _kill(self, number: int) -> None:
-        """Kill a task and wait until it is gone: the worker then closes its end of a pipe."""
+    def _kill(self, bench: _Bench) -> None:
+        """Kill a child and wait until it is gone: the worker then closes its end of a pipe."""
+        bench.channel.close()
         read, write = os.pipe2(os.O_CLOEXEC)
         try:
-            self._tell({"cancel": number}, (write,))
+            self._tell({"cancel": bench.number}, (write,))
         finally:
             os.close(write)
         os.read(read, 1)
@@ -191,6 +234,9 @@ class Workshop:
 
     def _forget(self) -> None:
         channel, self._channel, pid, self._pid = self._channel, None, self._pid, 0
+        for bench in self._idle:
+            bench.channel.close()
+        self._idle.clear()
         if channel is not None:
             channel.close()
             with contextlib.suppress(ChildProcessError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from _socket import AF_UNIX, MSG_CTRUNC, SCM_RIGHTS, SO_SNDBUF, SOCK_SEQPACKET, SOL_SOCKET
+from _socket import AF_UNIX, MSG_CTRUNC, SCM_RIGHTS, SHUT_RD, SO_SNDBUF, SOCK_SEQPACKET, SOL_SOCKET
 from _socket import socket as Socket  # noqa: N812 - the class under the `socket` module, whose imports are slow
 from _socket import socketpair as _socketpair
 from struct import calcsize, pack, unpack
@@ -39,6 +39,10 @@ class Channel:
     def close(self) -> None:
         """Close this end; the other one reads the end of the conversation."""
         self._socket.close()
+
+    def refuse(self) -> None:
+        """Take no further message: from now on the other end's `send` fails, what is here already can be received."""
+        self._socket.shutdown(SHUT_RD)
 
     def send(self, message: dict[str, Any], fds: Sequence[int] = ()) -> None:
         """Send one message; raises `OSError` (EPIPE) when the other end is gone."""
