@@ -92,19 +92,24 @@ def test_sealing_the_same_tree_again_gives_the_same_digest(shop: Shop) -> None:
     assert digests.of_bytes(read(shop, sealed)) == sealed.diff_id
 
 
-def test_a_layer_of_our_own_needs_no_blob_beside_its_tree(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> None:
-    base = receive(shop, archive(TREE))
-    made = layers.seal(shop.store, shop.workshop, shop.copy_from((), [base], ["home", "bin"], "/x/"), shop.job)
+@pytest.mark.parametrize("text", ["small", "large" * 100_000])
+def test_a_layer_of_our_own_needs_no_blob_beside_its_tree(
+    shop: Shop, tmp_path_factory: pytest.TempPathFactory, text: str
+) -> None:
+    base = receive(shop, archive(TREE | {"text": file(text)}))
+    made = layers.seal(shop.store, shop.workshop, shop.copy_from((), [base], ["home", "bin", "text"], "/x/"), shop.job)
     raw = read(shop, made)
     other = Shop(tmp_path_factory.mktemp("other"), shop.workshop)
     try:
         again = receive(other, raw)
+        layers.drop_derivable(other.store, other.workshop, again, other.job)
         assert again.diff_id == made.diff_id
         assert not other.store.blobs.has(digests.of_bytes(raw))
         assert read(other, again) == raw
-        foreign = archive(TREE)
-        receive(other, foreign)
-        assert other.store.blobs.has(digests.of_bytes(foreign))
+        foreign = archive(TREE | {"text": file(text)})
+        kept = receive(other, foreign)
+        assert layers.drop_derivable(other.store, other.workshop, kept, other.job) == 0
+        assert read(other, kept) == foreign
     finally:
         other.close()
 

@@ -29,7 +29,6 @@ _HEAD = 8
 def receive(store: Store, workshop: Workshop, source: IO[bytes], expected: Descriptor, job: Job) -> Layer:
     """Take a layer blob in one pass: verify it, keep it, unpack it; returns the layer that is there already if so.
 
-    A blob that is the very tar its tree gives (one that this program wrote, uncompressed) is not kept beside the tree.
     Raises `Corrupt`, `InvalidArchive` or what the source raises, and then nothing is kept.
     """
     layer = _known(store, expected)
@@ -41,23 +40,21 @@ def receive(store: Store, workshop: Workshop, source: IO[bytes], expected: Descr
         return _receive_small(store, workshop, source, expected, job)
     with store.blobs.writer() as writer, store.layers.new() as pending:
         tee = _Tee(source, writer, expected, job)
-        kept = writer.reopen()
-        try:
-            result = _unpack(workshop, tee, pending, job, compare=kept)
-        finally:
-            os.close(kept)
+        result = _unpack(workshop, tee, pending, job)
         tee.drain()
         diff_id = Digest("sha256", result["digest"])
         tee.verify(diff_id)
         layer = _commit(store, pending, result)
-        if not result["same"]:
-            writer.accept(expected.digest)
+        writer.accept(expected.digest)
     store.layers.set_compressed(diff_id, expected)
     return layer
 
 
 def _receive_small(store: Store, workshop: Workshop, source: IO[bytes], expected: Descriptor, job: Job) -> Layer:
-    """The same for a layer that fits in memory, with no thread, pipe or temporary blob."""
+    """The same for a layer that fits in memory, with no thread, pipe or temporary blob.
+
+    A blob that is the very tar its tree gives (one that this program wrote, uncompressed) is not kept beside the tree.
+    """
     raw = b"".join(digests.verified(source, expected.digest, expected.size, f"layer {expected.digest}"))
     plain = compression.decompressed(io.BytesIO(raw)).read(_SMALL_PLAIN + 1)
     with store.layers.new() as pending:
@@ -103,6 +100,22 @@ def seal(store: Store, workshop: Workshop, layer: Layer, job: Job) -> Layer:
     return store.layers.set_diff_id(layer.id, Digest("sha256", result["digest"]), result["tar_size"])
 
 
+def drop_derivable(store: Store, workshop: Workshop, layer: Layer, job: Job) -> int:
+    """Delete a kept tar that the layer's tree gives as well, byte for byte; the bytes that are free now.
+
+    Worth its reading when nobody waits: a loaded image of our own then lies on disk once.
+    """
+    if layer.diff_id is None or not store.blobs.has(layer.diff_id):
+        return 0
+    with store.blobs.open(layer.diff_id) as file:
+        params = {"root": str(store.layers.path(layer.id))}
+        if not workshop.call("matches", params, job, fds=(file.fileno(),))["same"]:
+            return 0
+    size = store.blobs.size(layer.diff_id)
+    store.blobs.delete(layer.diff_id)
+    return size
+
+
 def open_tar(store: Store, workshop: Workshop, layer: Layer, job: Job) -> IO[bytes]:
     """The bytes of the layer's uncompressed tar: a kept blob, decompressed, or derived again; the reader verifies.
 
@@ -123,19 +136,13 @@ def _known(store: Store, expected: Descriptor) -> Layer | None:
     return store.layers.by_diff_id(diff_id)
 
 
-def _unpack(
-    workshop: Workshop, source: compression.Readable, pending: PendingLayer, job: Job, *, compare: int | None = None
-) -> dict[str, Any]:
-    """Unpack a tar, perhaps compressed, into a layer; decompressing here while the worker writes files.
-
-    Its `same` tells whether the file `compare` then holds the very tar of the tree.
-    """
+def _unpack(workshop: Workshop, source: compression.Readable, pending: PendingLayer, job: Job) -> dict[str, Any]:
+    """Unpack a tar, perhaps compressed, into a layer; decompressing here while the worker writes files."""
     read, write = make_pipe()
     feeder = Feeder(source, write, job)
     feeder.start()
     try:
-        fds = (read,) if compare is None else (read, compare)
-        result = workshop.call("apply", {"root": str(pending.diff)}, job, fds=fds)
+        result = workshop.call("apply", {"root": str(pending.diff)}, job, fds=(read,))
     except errors.OrlopError:
         os.close(read)
         feeder.join()

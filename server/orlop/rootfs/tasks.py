@@ -74,6 +74,11 @@ def tar(params: dict[str, Any], fds: list[int], _: Channel) -> dict[str, Any]:
     return {"size": written.size, "entries": written.entries}
 
 
+def matches(params: dict[str, Any], fds: list[int], _: Channel) -> dict[str, Any]:
+    """Whether the canonical tar of the layer at `root` is, byte for byte, what the file `fds[0]` holds."""
+    return {"same": _gives(params["root"], fds[0])}
+
+
 def remove(params: dict[str, Any], _: list[int], __: Channel) -> dict[str, Any]:
     """Remove the tree at `path`, whoever owns its files."""
     removal.remove_tree(params["path"])
@@ -160,6 +165,7 @@ TASKS: dict[str, Task] = {
     "apply": apply,
     "seal": seal,
     "tar": tar,
+    "matches": matches,
     "remove": remove,
     "measure": measure,
     "copy": copy,
@@ -180,7 +186,7 @@ def _gives(root: str, file: int) -> bool:
         view = memoryview(data)
         while view:
             there = os.pread(file, len(view), position)
-            if not there or there != view[: len(there)]:
+            if not there or there != bytes(view[: len(there)]):
                 raise _DifferentError
             view = view[len(there) :]
             position += len(there)

@@ -175,10 +175,6 @@ class BlobWriter:
         except OSError as error:
             raise errors.from_os(error, "write a blob") from error
 
-    def reopen(self) -> int:
-        """A new descriptor, to read what was written so far from its start; the caller closes it."""
-        return os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
-
     def commit(self, expected: Digest | None = None, size: int | None = None) -> tuple[Digest, int]:
         """Make it a blob; raises `Corrupt`, and keeps nothing, when digest or size are not the expected ones."""
         digest = Digest("sha256", self._hasher.hexdigest())
