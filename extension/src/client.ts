@@ -39,6 +39,7 @@ export class Server implements vscode.Disposable {
   private running: LanguageClient | undefined;
   private queue: Promise<unknown> = Promise.resolve();
   private crashes: number[] = [];
+  private launched = "";
   private readonly subscriptions: vscode.Disposable[] = [];
   private readonly stateEmitter = new vscode.EventEmitter<ServerState>();
   private readonly storeEmitter = new vscode.EventEmitter<proto.StoreDidChange>();
@@ -68,6 +69,11 @@ export class Server implements vscode.Disposable {
     await next;
   }
 
+  /** Restarts if the settings now say otherwise than when the process was started; does nothing before that. */
+  async settingsChanged(): Promise<void> {
+    if (this.launched !== "" && this.launched !== config.launchSettings()) await this.restart();
+  }
+
   async dispose(): Promise<void> {
     await this.enqueue(() => this.stop());
     for (const subscription of this.subscriptions) subscription.dispose();
@@ -89,6 +95,7 @@ export class Server implements vscode.Disposable {
       throw this.none("untrusted", vscode.l10n.t("Orlop does nothing in a folder that is not trusted."));
     }
     this.stateEmitter.fire("starting");
+    this.launched = config.launchSettings();
     const found = await findPython(config.pythonPath(), process.env["PATH"]);
     if (found.kind !== "found") throw this.none("noPython", explain(found));
     const { executable, major, minor, micro } = found.interpreter;

@@ -31,9 +31,9 @@ export function buildConfig(dockerfile: vscode.Uri): BuildConfig {
   };
 }
 
-/** Whether a change of settings needs another server process. */
-export function needsRestart(event: vscode.ConfigurationChangeEvent): boolean {
-  return event.affectsConfiguration("orlop.pythonPath") || event.affectsConfiguration("orlop.storePath");
+/** What a server process is started with, to tell whether a change of settings needs another one. */
+export function launchSettings(): string {
+  return JSON.stringify([pythonPath(), storePath()]);
 }
 
 function chosenPath(key: string): string | undefined {

@@ -6,7 +6,6 @@ import { build } from "./commands/build";
 import * as containers from "./commands/containers";
 import * as images from "./commands/images";
 import * as system from "./commands/system";
-import { needsRestart } from "./config";
 import type { Ctx } from "./ctx";
 import { Documents } from "./documents";
 import { showError } from "./rpc";
@@ -104,9 +103,9 @@ export function activate(extension: vscode.ExtensionContext): void {
     vscode.workspace.onDidChangeTextDocument(({ document, contentChanges }) => {
       if (contentChanges.length > 0) ctx.problems.delete(document.uri);
     }),
-    vscode.workspace.onDidChangeConfiguration(async (event) => {
-      if (needsRestart(event)) await current.restart().catch((error: unknown) => showError(ctx, error));
-    }),
+    vscode.workspace.onDidChangeConfiguration(() =>
+      current.settingsChanged().catch((error: unknown) => showError(ctx, error)),
+    ),
     vscode.workspace.onDidGrantWorkspaceTrust(() => void system.greet(ctx)),
   );
   system.registerDocuments(ctx);

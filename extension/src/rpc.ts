@@ -1,7 +1,13 @@
 // One way to ask the server: progress, cancel, and errors shown once, with what to do next.
 
 import * as vscode from "vscode";
-import { LSPErrorCodes, ResponseError, WorkDoneProgress, type RequestType } from "vscode-languageclient/node";
+import {
+  ErrorCodes,
+  LSPErrorCodes,
+  ResponseError,
+  WorkDoneProgress,
+  type RequestType,
+} from "vscode-languageclient/node";
 import { NoServer, explainNoServer } from "./client";
 import type { Ctx } from "./ctx";
 import type { ErrorData, TextLocation } from "./protocol.gen";
@@ -125,6 +131,9 @@ export function asFailure(error: unknown): Failure {
   if (error instanceof vscode.CancellationError) return new Failure("cancelled", { kind: "cancelled" });
   if (error instanceof ResponseError) {
     const data = (error as ResponseError<Partial<ErrorData> | undefined>).data;
+    if (error.code === ErrorCodes.PendingResponseRejected) {
+      return new Failure(vscode.l10n.t("Orlop's server ended while it was at work; try again."));
+    }
     if (error.code === LSPErrorCodes.RequestCancelled) return new Failure("cancelled", { kind: "cancelled" });
     return new Failure(error.message, data ?? {});
   }

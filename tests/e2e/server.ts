@@ -124,6 +124,7 @@ export class CodeServer {
     writeFileSync(config, "auth: none\n");
     const env = { ...process.env, CODE_SERVER_CONFIG: config };
     execFileSync(...run(["--install-extension", required("ORLOP_VSIX"), "--force"]), { env, stdio: "pipe" });
+    if (locale !== undefined) this.languagePack(locale);
     this.port = await freePort();
     const options = ["--auth", "none", "--bind-addr", `127.0.0.1:${this.port}`];
     options.push("--disable-telemetry", "--disable-update-check", "--disable-getting-started-override");
@@ -143,6 +144,15 @@ export class CodeServer {
     const folder = path.join(this.home, "data", level);
     mkdirSync(folder, { recursive: true });
     writeFileSync(path.join(folder, "settings.json"), JSON.stringify(settings, null, 2));
+  }
+
+  /** An empty language pack: VS Code's own texts stay English, extensions show theirs of that language. */
+  private languagePack(locale: string): void {
+    const texts = path.join(this.home, "texts.json");
+    writeFileSync(texts, JSON.stringify({ version: "1.0.0", contents: {} }));
+    const extensions = [{ extensionIdentifier: { id: "orlop.language-pack" }, version: "1.0.0" }];
+    const pack = { hash: "empty", label: locale, extensions, translations: { vscode: texts } };
+    writeFileSync(path.join(this.home, "data", "languagepacks.json"), JSON.stringify({ [locale]: pack }));
   }
 
   private async answers(): Promise<void> {

@@ -66,12 +66,23 @@ describe("a folder that is not trusted", () => {
     "stranger",
     { Dockerfile: HELLO },
     async (editor) => {
-      await editor.dialog().locator(".monaco-button").filter({ hasText: "No" }).click();
       assert.ok(!(await editor.menu(editor.file("Dockerfile"))).includes("Build Image..."));
       await editor.page.keyboard.press("Escape");
       await editor.showImages();
       await editor.page.locator(".welcome-view-content").filter({ hasText: "This folder is not trusted" }).waitFor();
       assert.deepEqual(stage.server.servers(), [], "no server runs");
+      await editor.page.locator(".welcome-view-content .monaco-button").first().click();
+      await editor.page
+        .locator(".workspace-trust-editor .monaco-button")
+        .filter({ hasText: /^Trust/ })
+        .first()
+        .click();
+      await editor.page.locator('.monaco-modal-editor-block .modal-editor-header a[aria-label^="Close"]').click();
+      await editor.row("busybox").waitFor();
+      await editor.showExplorer();
+      await editor.choose(editor.file("Dockerfile"), "Build Image...");
+      await editor.answer(/Tag image as/);
+      await editor.terminalShows(/Built stranger:latest/);
     },
   );
 });
