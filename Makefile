@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 PY := .venv/bin/python
 
-.PHONY: help setup demo test check package code protocol clean
+.PHONY: help setup demo test check package code bench protocol clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -24,6 +24,9 @@ package: setup ## dist/orlop.vsix
 
 code: ## a real VS Code in the browser with the extension and the example open
 	@scripts/code
+
+bench: setup ## figures beside Docker's, interleaved
+	@scripts/bench
 
 protocol: setup ## write the method table as TypeScript
 	@$(PY) -m orlop.protocol.typescript extension/src/protocol.gen.ts

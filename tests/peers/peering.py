@@ -33,7 +33,7 @@ class Docker:
 
     def _env(self) -> dict[str, str]:
         return {
-            "PATH": os.environ["PATH"], "HOME": "/nonexistent", "LANG": "C.UTF-8", "DOCKER_BUILDKIT": "1",
+            "PATH": os.environ["PATH"], "HOME": str(Path(self.socket).parent), "LANG": "C.UTF-8", "DOCKER_BUILDKIT": "1",
             "DOCKER_HOST": f"unix://{self.socket}",
         }  # fmt: skip
 
