@@ -11,7 +11,11 @@ import {
 import { NoServer, explainNoServer } from "./client";
 import type { Ctx } from "./ctx";
 import type { ErrorData, TextLocation } from "./protocol.gen";
+import { fit } from "./terminal/ansi";
 import { sentence } from "./util/format";
+
+/** A longer progress message would make its notification grow over the terminal. */
+const MOST_COLUMNS = 40;
 
 let tokens = 0;
 
@@ -101,7 +105,7 @@ export async function withReports<R>(
   const client = await ctx.server.client();
   const workDoneToken = newToken();
   const listener = client.onProgress(WorkDoneProgress.type, workDoneToken, (value) => {
-    if (value.message !== undefined) progress.report({ message: value.message });
+    if (value.message !== undefined) progress.report({ message: fit(value.message, MOST_COLUMNS) });
   });
   try {
     return await work(workDoneToken);

@@ -100,7 +100,6 @@ stage.inFolder(
     assert.match(text, /Dockerfile:3/);
     await editor.page.locator(".squiggly-error").first().waitFor();
     await editor.notification(/42/).waitFor();
-    await editor.screenshot("problem");
     await editor.press(/42/, "Show Problem");
     await editor.page
       .locator(".markers-panel .monaco-list-row")

@@ -80,14 +80,24 @@ export class Editor {
     return items.allInnerTexts();
   }
 
-  /** Chooses from a row's context menu; a menu that closes because the window is still moving is opened again. */
-  async choose(row: Locator, title: string): Promise<void> {
+  /** Chooses from a row's context menu. */
+  choose(row: Locator, title: string): Promise<void> {
+    return this.inMenu(row, title, (item) => item.click({ timeout: 3000 }));
+  }
+
+  /** Opens a row's context menu and points at an entry. */
+  point(row: Locator, title: string): Promise<void> {
+    return this.inMenu(row, title, (item) => item.hover({ timeout: 3000 }));
+  }
+
+  /** A menu that closes because the window is still moving, or does not know the extension yet, is opened again. */
+  private inMenu(row: Locator, title: string, act: (item: Locator) => Promise<void>): Promise<void> {
     let offered: string[] = [];
-    await this.until(
+    return this.until(
       async () => {
         offered = await this.menu(row);
         if (offered.includes(title)) {
-          await this.menuItem(title).click({ timeout: 3000 });
+          await act(this.menuItem(title));
           return true;
         }
         await this.page.keyboard.press("Escape");
@@ -97,7 +107,7 @@ export class Editor {
     );
   }
 
-  menuItem(title: string): Locator {
+  private menuItem(title: string): Locator {
     return this.page.locator(".context-view .action-menu-item").filter({
       has: this.page.locator(".action-label").filter({ hasText: exactly(title) }),
     });

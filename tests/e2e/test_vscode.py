@@ -1,0 +1,29 @@
+"""Drives the packaged extension in a real VS Code in a real browser; the scenarios are in TypeScript beside this file."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.vscode
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("scenarios", ["build", "images", "windows"])
+def test_a_real_editor_does_what_a_person_asks(scenarios: str) -> None:
+    if shutil.which("npm") is None:
+        pytest.skip("npm is missing: neither the extension nor the editor can be made")
+    environment = {**os.environ, "ORLOP_ONLY": scenarios, "ORLOP_VENV": sys.prefix}
+    environment.pop("ORLOP_ROOT", None)
+    result = subprocess.run(
+        [ROOT / "scripts" / "e2e"], env=environment, cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if result.returncode != 0 and "missing Debian packages" in result.stderr:
+        pytest.skip(result.stderr.strip().splitlines()[-1])
+    assert result.returncode == 0, f"{result.stdout[-8000:]}\n{result.stderr[-2000:]}"
