@@ -106,7 +106,8 @@ stage.inFolder(
       .filter({ hasText: /42.*\[Ln 3/ })
       .waitFor();
     await editor.page.locator(".view-lines .view-line").first().click();
-    await editor.page.keyboard.type("# ");
+    await editor.page.keyboard.press("Control+Home");
+    await editor.page.keyboard.type("# an edit\n");
     await editor.page.locator(".squiggly-error").first().waitFor({ state: "detached" });
     assert.ok(!stage.server.orlop("image", "ls").includes("broken"));
   },

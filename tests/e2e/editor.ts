@@ -29,13 +29,13 @@ export function launchBrowser(): Promise<Browser> {
 export class Editor {
   private constructor(readonly page: Page) {}
 
-  /** Opens a folder, a workspace file, or with "" a window without either. */
-  static async open(browser: Browser, server: CodeServer, folder: string, locale = "en"): Promise<Editor> {
+  /** Opens a folder, a workspace file, or a single file. */
+  static async open(browser: Browser, server: CodeServer, place: string, locale = "en"): Promise<Editor> {
     const context = await browser.newContext({ viewport: SIZE, locale });
     await context.grantPermissions(["clipboard-read", "clipboard-write"]);
     const page = await context.newPage();
     page.setDefaultTimeout(WAIT_MS);
-    await page.goto(server.address(folder));
+    await page.goto(server.address(place));
     await page.locator(".monaco-workbench").waitFor();
     // Menus offer an extension's commands once its badge is there.
     await page.locator('.activitybar .action-item a[aria-label^="Docker"]').waitFor();
@@ -74,7 +74,7 @@ export class Editor {
 
   /** The titles of a row's context menu; the menu stays open. */
   async menu(row: Locator): Promise<string[]> {
-    await row.click({ button: "right" });
+    await row.click({ button: "right", timeout: 5000 });
     const items = this.page.locator(".context-view .action-menu-item .action-label");
     await items.first().waitFor({ timeout: 5000 });
     return items.allInnerTexts();
@@ -82,7 +82,11 @@ export class Editor {
 
   /** Chooses from a row's context menu. */
   choose(row: Locator, title: string): Promise<void> {
-    return this.inMenu(row, title, (item) => item.click({ timeout: 3000 }));
+    return this.inMenu(row, title, async (item) => {
+      await item.click({ timeout: 3000 });
+      // A click that comes while the menu still opens is ignored.
+      await item.waitFor({ state: "detached", timeout: 3000 });
+    });
   }
 
   /** Opens a row's context menu and points at an entry. */
@@ -95,13 +99,12 @@ export class Editor {
     let offered: string[] = [];
     return this.until(
       async () => {
-        offered = await this.menu(row);
-        if (offered.includes(title)) {
-          await act(this.menuItem(title));
-          return true;
+        if (await this.page.locator(".context-view .action-menu-item").first().isVisible()) {
+          await this.page.keyboard.press("Escape");
         }
-        await this.page.keyboard.press("Escape");
-        return false;
+        offered = await this.menu(row);
+        if (offered.includes(title)) await act(this.menuItem(title));
+        return offered.includes(title);
       },
       () => `a menu with ${title}, not ${offered.join(", ")}`,
     );

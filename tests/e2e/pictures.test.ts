@@ -35,7 +35,7 @@ stage.inWindow(
     await editor.screenshot("tag");
     await editor.answer(/Tag image as/);
     await editor.answer(/Choose the stage/);
-    await editor.terminalShows(/│ .*nodejs/, 120_000);
+    await editor.terminalShows(/│ Unpacking/, 120_000);
     await editor.screenshot("building");
     await editor.terminalShows(/Built mobydock\/todo-app:latest/, 180_000);
     await editor.showImages();

@@ -1,7 +1,7 @@
 // A real VS Code for a browser: fresh settings, the packaged extension, a store of its own with a base image in it.
 
 import { execFileSync, spawn, type ChildProcess } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import * as path from "node:path";
@@ -92,9 +92,17 @@ export class CodeServer {
       .filter((pid) => readlink(`/proc/${pid}/cwd`).startsWith(this.home));
   }
 
-  address(folder: string): string {
-    const query = folder.endsWith(".code-workspace") ? "workspace" : "folder";
-    return `http://127.0.0.1:${this.port}/?${folder === "" ? "ew=true" : `${query}=${encodeURIComponent(folder)}`}`;
+  /** The address of a window: a folder, a workspace file, or any other file in a window without a folder. */
+  address(place: string): string {
+    const here = `127.0.0.1:${this.port}`;
+    const query = new URLSearchParams();
+    if (place.endsWith(".code-workspace")) query.set("workspace", place);
+    else if (statSync(place).isDirectory()) query.set("folder", place);
+    else {
+      query.set("ew", "true");
+      query.set("payload", JSON.stringify([["openFile", `vscode-remote://${here}${place}`]]));
+    }
+    return `http://${here}/?${query.toString()}`;
   }
 
   async stop(): Promise<void> {

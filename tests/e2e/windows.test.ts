@@ -35,14 +35,8 @@ describe("any window", () => {
 
   stage.inWindow(
     "a single file in a window without a folder builds",
-    () => {
-      stage.server.project("single", { Dockerfile: HELLO });
-      return "";
-    },
+    () => path.join(stage.server.project("single", { Dockerfile: HELLO }), "Dockerfile"),
     async (editor) => {
-      const file = path.join(stage.server.home, "projects", "single", "Dockerfile");
-      await editor.command("File: Open File...");
-      await editor.answer(/Open File/, file);
       await editor.page.locator('.tab.active[data-resource-name="Dockerfile"]').waitFor();
       await editor.command("Orlop: Build Image...");
       await editor.answer(/Tag image as/);
