@@ -179,7 +179,7 @@ def grow(root: bytes, nodes: list[tuple[list[bytes], tuple[str, object], dict[st
                 data = what if kind == "file" else b"0123456789abcdef" * (what // 16)  # type: ignore[operator]
                 with open(path, "xb") as file:
                     file.write(data)  # type: ignore[arg-type]
-        except (FileExistsError, NotADirectoryError):
+        except (FileExistsError, NotADirectoryError, FileNotFoundError):
             continue
         made.append((path, kind, meta))
     for path, kind, meta in reversed(made):
