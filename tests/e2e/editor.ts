@@ -83,8 +83,10 @@ export class Editor {
   /** Chooses from a row's context menu. */
   choose(row: Locator, title: string): Promise<void> {
     return this.inMenu(row, title, async (item) => {
+      // A menu that has just opened ignores clicks, so that the one which opened it does not choose.
+      await item.hover({ timeout: 3000 });
+      await this.page.waitForTimeout(300);
       await item.click({ timeout: 3000 });
-      // A click that comes while the menu still opens is ignored.
       await item.waitFor({ state: "detached", timeout: 3000 });
     });
   }
