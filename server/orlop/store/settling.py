@@ -69,6 +69,9 @@ class Settler:
             except errors.Cancelled:
                 continue
             except (errors.OrlopError, OSError) as error:
+                if self._job.token.cancelled:
+                    # The store was closed under a slow sync; whoever opens it next does this round.
+                    continue
                 warn("cannot settle the image store yet: %s", error)
 
     def _sync(self) -> None:
