@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import subprocess
 import sys
 import time
@@ -14,8 +15,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
+import pytest
 
 from orlop.runtime.linux import syscalls
+
+# Where APT's sources, in either of their forms, name a mirror.
+_SOURCES = ("/etc/apt/sources.list", "/etc/apt/sources.list.d")
+_MIRROR = re.compile(r"^(?:URIs:|deb)\s+(?:\[[^]]*\]\s+)?(http://([^\s/]+)\S*/debian)/?(?:\s|$)", re.MULTILINE)
 
 HOST, SERVER, NETMASK = "198.51.100.2", "198.51.100.1", 24
 MTU = 1400
@@ -65,6 +71,19 @@ class Box:
     def fetch(self, url: str, seconds: int = 10) -> str:
         """What a server answers to this box, empty when nothing comes."""
         return self.run("busybox", "timeout", str(seconds), "busybox", "wget", "-q", "-O", "-", url, check=False)
+
+
+def mirror() -> tuple[str, str]:
+    """The address of the Debian mirror that this machine uses, and its host; skips where there is none."""
+    places = [Path(place) for place in _SOURCES]
+    files = [
+        file for place in places for file in (sorted(place.iterdir()) if place.is_dir() else [place]) if file.is_file()
+    ]
+    for file in files:
+        found = _MIRROR.search(file.read_text(encoding="utf-8", errors="replace"))
+        if found:
+            return found[1], found[2]
+    pytest.skip("this machine names no Debian mirror")
 
 
 @contextlib.contextmanager

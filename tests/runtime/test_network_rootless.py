@@ -236,9 +236,9 @@ def test_a_users_container_fetches_a_package_index_by_name(tun: None, state: Pat
         netlab.driven(USER, ATTACH, str(container.pid), str(state), means) as line,
     ):
         servers = json.loads(line)[4]
-        found = container.run("busybox", "nslookup", "deb.debian.org", servers[0], check=False)
+        found = container.run("busybox", "nslookup", netlab.mirror()[1], servers[0], check=False)
         assert "Name:" in found
-        index = container.fetch("http://deb.debian.org/debian/dists/bookworm/InRelease", 30)
+        index = container.fetch(f"{netlab.mirror()[0]}/dists/bookworm/InRelease", 30)
         assert "Codename: bookworm" in index
 
 
