@@ -33,6 +33,13 @@ class Reader(Info, Protocol):
         """The blob's bytes from the start; the caller verifies while reading, and closes."""
 
 
+@runtime_checkable
+class Fetching(Protocol):
+    """A source whose bytes come over a network: what arrived wrong may arrive right the next time."""
+
+    over_network: bool
+
+
 class Writer(Info, Protocol):
     """A destination of images."""
 
@@ -52,3 +59,38 @@ class LayerSink(Protocol):
 
     def has_layer(self, diff_id: Digest) -> bool:
         """Whether the layer is already unpacked, so that its blob need not travel."""
+
+
+class Partial(Protocol):
+    """The bytes of one blob that came so far, kept where they outlive the process; its holder alone writes to it."""
+
+    @property
+    def size(self) -> int:
+        """How many bytes are there."""
+
+    def read_at(self, position: int, count: int) -> bytes:
+        """Bytes that are there."""
+
+    def append(self, data: bytes) -> None:
+        """Keep the next bytes."""
+
+    def commit(self, digest: Digest) -> None:
+        """Make it the blob of a digest that the caller has verified."""
+
+    def discard(self) -> None:
+        """Forget the bytes: they are of no use."""
+
+    def close(self) -> None:
+        """Let go of it; what is neither committed nor discarded waits for the next attempt."""
+
+
+class Partials(Protocol):
+    """Where a source of blobs keeps what came of them, so that no attempt begins anew."""
+
+    def open(self, descriptor: Descriptor, job: Job) -> Partial:
+        """Hold what is there of a blob; waits while another process or thread holds it."""
+
+
+def partial_of(stream: object) -> Partial | None:
+    """What keeps the bytes of a stream while they are read, when something does: a sink then need not keep them too."""
+    return getattr(stream, "partial", None)

@@ -68,6 +68,7 @@ class Answer:
         self._response = response
         self._raw = response.raw
         self._job = job
+        self._ended = False
 
     def __enter__(self) -> Self:
         return self
@@ -110,6 +111,9 @@ class Answer:
                         break
                     raise
                 if not part:
+                    # Tells the library that the body is over, so that the connection can serve again.
+                    self._read(1, decode=False)
+                    self._ended = True
                     break
                 parts.append(part)
                 size += len(part)
@@ -119,6 +123,8 @@ class Answer:
         """Give the connection back if what is left of the body is known to be little, else close it."""
         try:
             left = self.headers.get("Content-Length", "")
+            if self._ended:
+                return
             if self.method == "HEAD" or (self.status not in (206, 416) and left.isdigit() and int(left) <= _SMALL):
                 with self._watched():
                     self._read(_SMALL, decode=False)

@@ -16,7 +16,7 @@ from orlop.core.digest import Digest
 from orlop.core.job import Job, TransferProgress
 from orlop.rootfs.feeding import Feeder, make_pipe
 from orlop.rootfs.workshop import Workshop
-from orlop.store.blobs import BlobWriter
+from orlop.store.blobs import BlobWriter, KeptWriter
 from orlop.store.layers import Layer, PendingLayer
 from orlop.store.store import Store
 
@@ -38,7 +38,7 @@ def receive(store: Store, workshop: Workshop, source: IO[bytes], expected: Descr
         return layer
     if expected.size <= _SMALL:
         return _receive_small(store, workshop, source, expected, job)
-    with store.blobs.writer() as writer, store.layers.new() as pending:
+    with store.blobs.receiver(source) as writer, store.layers.new() as pending:
         tee = _Tee(source, writer, expected, job)
         result = _unpack(workshop, tee, pending, job)
         tee.drain()
@@ -161,7 +161,7 @@ class _Tee:
     An uncompressed layer is hashed by whoever unpacks it, once for both its digests.
     """
 
-    def __init__(self, source: IO[bytes], writer: BlobWriter, expected: Descriptor, job: Job) -> None:
+    def __init__(self, source: IO[bytes], writer: BlobWriter | KeptWriter, expected: Descriptor, job: Job) -> None:
         self._source = source
         self._writer = writer
         self._expected = expected

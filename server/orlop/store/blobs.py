@@ -13,8 +13,9 @@ from typing import IO, Self
 
 import attrs
 
+from orlop.core import content, errors
 from orlop.core import digest as digests
-from orlop.core import errors
+from orlop.core.content import Partial
 from orlop.core.descriptor import MAX_DOCUMENT, Descriptor
 from orlop.core.digest import Digest
 from orlop.core.job import Job
@@ -101,7 +102,7 @@ class Blobs:
         digest = descriptor.digest
         if self._again(digest):
             return
-        with self.writer() as writer:
+        with self.receiver(source) as writer:
             for chunk in digests.verified(source, digest, descriptor.size, f"blob {digest}"):
                 job.checkpoint()
                 writer.write(chunk, hashed=False)
@@ -110,6 +111,11 @@ class Blobs:
     def writer(self) -> BlobWriter:
         """A context that takes the bytes of a new blob; what is not committed in it goes away."""
         return BlobWriter(self._layout)
+
+    def receiver(self, source: IO[bytes]) -> BlobWriter | KeptWriter:
+        """As `writer`, for the bytes of a stream; nothing is written twice when a partial download keeps them."""
+        partial = content.partial_of(source)
+        return BlobWriter(self._layout) if partial is None else KeptWriter(partial)
 
     def delete(self, digest: Digest) -> None:
         """Remove it; returns normally if it is not there."""
@@ -215,6 +221,30 @@ class BlobWriter:
             hasher.update(chunk)
             position += len(chunk)
         return Digest(algorithm, hasher.hexdigest())
+
+
+class KeptWriter:
+    """Stands for a `BlobWriter` where a partial download keeps the bytes already as they are read."""
+
+    def __init__(self, partial: Partial) -> None:
+        self._partial = partial
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # Bytes that are wrong are of no use to a further attempt; those that came before a break are.
+        if isinstance(value, errors.Corrupt | errors.InvalidArchive):
+            self._partial.discard()
+
+    def write(self, data: bytes | memoryview, *, hashed: bool = True) -> None:
+        """Nothing: they are kept."""
+
+    def accept(self, digest: Digest) -> None:
+        """Make it the blob of a digest that the caller has verified."""
+        self._partial.commit(digest)
 
 
 def _digest_of(data: bytes, algorithm: str) -> Digest:

@@ -19,6 +19,7 @@ from orlop.store.database import Connection, Database
 from orlop.store.journal import Journal
 from orlop.store.layout import Layout
 from orlop.store.leases import Held
+from orlop.store.partials import Partials
 from orlop.store.trash import Trash
 
 _UNITS = ("B", "kB", "MB", "GB", "TB")
@@ -77,9 +78,11 @@ class _Plan:
     blobs: tuple[Item, ...]
     folders: tuple[Item, ...]
     ingests: tuple[Item, ...]
+    partials: tuple[Item, ...]
 
     def items(self) -> tuple[Item, ...]:
-        return (*self.tags, *self.images, *self.cache, *self.layers, *self.blobs, *self.folders, *self.ingests)
+        files = (*self.blobs, *self.folders, *self.ingests, *self.partials)
+        return (*self.tags, *self.images, *self.cache, *self.layers, *files)
 
 
 @attrs.frozen
@@ -146,6 +149,7 @@ class Collector:
             blobs=tuple(self._doomed_blobs(connection, policy, marks, now, job)),
             folders=tuple(self._stray_folders(connection)),
             ingests=tuple(self._stray_ingests()),
+            partials=tuple(self._old_partials(policy, now)),
         )  # fmt: skip
 
     def _doomed_images(
@@ -243,6 +247,11 @@ class Collector:
                 if not locks.is_held(path):
                     yield Item("leftover", name, size, "unfinished download")
 
+    def _old_partials(self, policy: Policy, now: float) -> Iterator[Item]:
+        """Downloads that nobody went on with for a week; all that stand still, when all that is unused goes."""
+        for left in Partials(self._layout).leftovers(before=now if policy.all_unused else None):
+            yield Item("leftover", left.name, left.size, "partial download")
+
     def _names(self, connection: Connection, doomed: frozenset[str]) -> Iterator[Item]:
         for name, image in connection.execute("SELECT name, image FROM refs ORDER BY name"):
             if image in doomed:
@@ -265,6 +274,8 @@ class Collector:
         for item in plan.ingests:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self._layout.ingest / item.name)
+        for item in plan.partials:
+            Partials(self._layout).delete(item.name)
         for item in plan.blobs:
             self._blobs.delete(digests.parse(item.name))
 

@@ -36,6 +36,11 @@ class Layout:
         return self.root / "ingest"
 
     @functools.cached_property
+    def partial(self) -> Path:
+        """Downloads that are not whole yet, by the hex of their digest; whoever goes on with one holds a lock on it."""
+        return self.root / "partial"
+
+    @functools.cached_property
     def layers(self) -> Path:
         """Unpacked layers, `<id>/diff`; those being made are `.new-<id>`."""
         return self.root / "layers"

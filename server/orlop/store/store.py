@@ -19,6 +19,7 @@ from orlop.store.journal import Journal
 from orlop.store.layers import Layers
 from orlop.store.layout import Layout
 from orlop.store.leases import Leases
+from orlop.store.partials import Partials
 from orlop.store.settling import Settler
 from orlop.store.trash import Trash, remove_plainly
 
@@ -55,6 +56,7 @@ class Store:
         self.trash = Trash(self.layout, remove_tree)
         self._settler = Settler(self.layout, database, self.trash, boot)
         self.blobs = Blobs(self.layout)
+        self.partials = Partials(self.layout)
         self.journal = Journal(database, self.layout.revision)
         self.layers = Layers(self.layout, database, self.trash, boot)
         self.images = Images(self.layout, database, self.blobs, self.journal, boot, self._settler.request)

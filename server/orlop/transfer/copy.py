@@ -9,7 +9,7 @@ import attrs
 
 from orlop.core import digest as digests
 from orlop.core import errors, imageconfig, mediatype
-from orlop.core.content import LayerSink, Reader, Writer
+from orlop.core.content import Fetching, LayerSink, Reader, Writer
 from orlop.core.descriptor import MAX_DOCUMENT, Descriptor, Index, Manifest
 from orlop.core.digest import Digest
 from orlop.core.imageconfig import ImageConfig
@@ -157,13 +157,22 @@ class _Copier:
             if self._sink.has(blob):
                 meter.tell(job, blob, meter.EXISTS, blob.size)
                 return False
-            with meter.Meter(self._source.open(blob, job), blob, job) as file:
-                self._sink.put(blob, file, job)  # type: ignore[arg-type]
+            try:
+                self._move_blob(blob, job)
+            except errors.Corrupt as error:
+                if not isinstance(self._source, Fetching):
+                    raise
+                job.note(f"{error.message}; fetching it once more", "warning")
+                self._move_blob(blob, job)
             meter.tell(job, blob, meter.DONE, blob.size)
         except BaseException:
             job.token.cancel()
             raise
         return True
+
+    def _move_blob(self, blob: Descriptor, job: Job) -> None:
+        with meter.Meter(self._source.open(blob, job), blob, job) as file:
+            self._sink.put(blob, file, job)  # type: ignore[arg-type]
 
 
 def _result(future: Future[bool]) -> bool | BaseException:

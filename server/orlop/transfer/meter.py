@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from typing import IO
 
+from orlop.core import content
 from orlop.core.descriptor import Descriptor
 from orlop.core.job import Job, TransferProgress
 
@@ -22,6 +23,7 @@ class Meter(io.RawIOBase):
 
     def __init__(self, source: IO[bytes], descriptor: Descriptor, job: Job) -> None:
         super().__init__()
+        self.partial = content.partial_of(source)
         self._source = source
         self._descriptor = descriptor
         self._job = job
