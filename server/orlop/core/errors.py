@@ -162,9 +162,11 @@ class DiskFull(Unavailable):
 
 
 class RegistryError(OrlopError):
-    """A registry refused the request or broke."""
+    """A registry refused the request or broke; `status` is that of its answer (0: none), `codes` its own words."""
 
     kind = "registry-error"
+    status = 0
+    codes: tuple[str, ...] = ()
 
 
 class Unauthorized(RegistryError):

@@ -283,7 +283,10 @@ class Transport:
                     body = answer.read_all(ERROR_LIMIT)
                 except (Broken, errors.Invalid):
                     body = b""
-            return failures.from_answer(answer.status, answer.headers, body, asked)
+            error = failures.from_answer(answer.status, answer.headers, body, asked)
+            error.status = answer.status
+            error.codes = failures.read(body, answer.headers.get("Content-Type", "")).codes
+            return error
 
     def _with_account(self, asked: Asked, endpoint: Endpoint, grant: Grant | None) -> Asked:
         asked = attrs.evolve(asked, domain=endpoint.domain)
