@@ -58,6 +58,17 @@ def busybox_tar() -> Path:
 
 
 @pytest.fixture(scope="session")
+def debian_tar() -> Path:
+    """A root file system with a shell and APT."""
+    target = CACHE / "debian.tar"
+    if not target.exists():
+        made = subprocess.run([REPOSITORY / "scripts" / "base-images", "debian"], capture_output=True)
+        if made.returncode != 0:
+            pytest.skip("the Debian base image cannot be made here")
+    return target
+
+
+@pytest.fixture(scope="session")
 def shared_terminal(account: str | None, busybox_tar: Path, readable_server: Path) -> Iterator[Terminal]:
     """A terminal with a store that has `busybox`; shared by the tests of one account."""
     root = Path("/var/tmp") / f"orlop-store-{os.getpid()}-{account or 'own'}"

@@ -19,7 +19,8 @@ from orlop.core import errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from collections.abc import Set as AbstractSet
 
 _PIECE = 1 << 20
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOATIME
@@ -40,15 +41,22 @@ class Written:
         self.skipped = skipped
 
 
-def write_layer(root: str, out: Callable[[bytes], object]) -> Written:
+def write_layer(
+    root: str,
+    out: Callable[[bytes], object],
+    *,
+    omit: AbstractSet[bytes] = frozenset(),
+    times: Mapping[bytes, int] | None = None,
+) -> Written:
     """Hand the tar of the layer at `root` (overlay form, not changing meanwhile) to `out` in large pieces.
 
-    Runs in the user namespace that owns the tree. Raises `Corrupt` if a file changes while it is read.
+    The paths of `omit` are left out, directories of `times` get that time (nanoseconds). Runs in the user namespace
+    that owns the tree. Raises `Corrupt` if a file changes while it is read.
     """
     try:
         fd = os.open(root, DIRECTORY)
         try:
-            return _Walk(fd, TarWriter(out)).write()
+            return _Walk(fd, TarWriter(out), omit, times or {}).write()
         finally:
             os.close(fd)
     except OSError as error:
@@ -56,11 +64,13 @@ def write_layer(root: str, out: Callable[[bytes], object]) -> Written:
 
 
 class _Walk:
-    __slots__ = ("_entries", "_links", "_root", "_size", "_skipped", "_writer")
+    __slots__ = ("_entries", "_links", "_omit", "_root", "_size", "_skipped", "_times", "_writer")
 
-    def __init__(self, root: int, writer: TarWriter) -> None:
+    def __init__(self, root: int, writer: TarWriter, omit: AbstractSet[bytes], times: Mapping[bytes, int]) -> None:
         self._root = root
         self._writer = writer
+        self._omit = omit
+        self._times = times
         self._links: dict[tuple[int, int], bytes] = {}
         self._size = self._entries = self._skipped = 0
 
@@ -84,7 +94,9 @@ class _Walk:
         names = os.listxattr(fd)
         xattrs = _xattrs(fd, names, path) if names else {}
         if path or status.st_mode & 0o7777 != 0o755 or status.st_uid or status.st_gid or xattrs:
-            self._add(_entry(path or b".", entries.DIRECTORY, status, xattrs))
+            entry = _entry(path or b".", entries.DIRECTORY, status, xattrs)
+            entry.mtime_ns = self._times.get(path, entry.mtime_ns)
+            self._add(entry)
         prefix = path + b"/" if path else b""
         if names and overlay.is_opaque(fd):
             self._add(Entry(prefix + overlay.OPAQUE_NAME, mode=0))
@@ -97,6 +109,8 @@ class _Walk:
         below = []
         for name, is_file, is_directory in listing:
             here = prefix + name
+            if here in self._omit:
+                continue
             if name.startswith(overlay.WHITEOUT_PREFIX):
                 self._skipped += 1
             elif len(here) > MAX_PATH:

@@ -14,9 +14,7 @@ import attrs
 
 from orlop.builder.plan import ImageBase, Plan
 from orlop.core.digest import Digest
-from orlop.core.imageconfig import History, ImageConfig
-
-COMMENT = "buildkit.dockerfile.v0"
+from orlop.core.imageconfig import BUILD_COMMENT, History, ImageConfig
 
 
 def configuration(plan: Plan, diff_ids: tuple[Digest, ...], created: Sequence[float]) -> ImageConfig:
@@ -28,7 +26,7 @@ def configuration(plan: Plan, diff_ids: tuple[Digest, ...], created: Sequence[fl
     chain = plan.chain(plan.target)
     base = chain[0].base
     inherited = base.config if isinstance(base, ImageBase) else None
-    history = _complete(inherited) if inherited else []
+    history = complete(inherited) if inherited else []
     own: list[History] = []
     times = iter(created)
     epoch = None if plan.epoch is None else timestamp(plan.epoch)
@@ -38,13 +36,13 @@ def configuration(plan: Plan, diff_ids: tuple[Digest, ...], created: Sequence[fl
             if line.has_layer:
                 layer_time = next(times)
                 when = epoch or timestamp(layer_time)
-            own.append(History(when, line.created_by, COMMENT, empty_layer=not line.has_layer))
+            own.append(History(when, line.created_by, BUILD_COMMENT, empty_layer=not line.has_layer))
     filled = _fill_times(history + own)
     final = chain[-1]
     config = final.config
     if plan.labels:
         config = attrs.evolve(config, labels={**config.labels, **plan.labels})
-    extra = _kept(inherited.extra) if inherited else {}
+    extra = kept(inherited.extra) if inherited else {}
     return ImageConfig(
         platform=inherited.platform if inherited else plan.platform,
         config=config,
@@ -64,7 +62,7 @@ def timestamp(seconds: float) -> str:
     return f"{text}{fraction}Z"
 
 
-def _complete(base: ImageConfig) -> list[History]:
+def complete(base: ImageConfig) -> list[History]:
     """The base's history with as many layer entries as it has layers; images of some tools tell fewer or more."""
     history = list(base.history)
     surplus = sum(not item.empty_layer for item in history) - len(base.diff_ids)
@@ -105,6 +103,6 @@ def _image_time(history: list[History], inherited: ImageConfig | None) -> str | 
     return told[-1] if told else (inherited.created if inherited else None)
 
 
-def _kept(extra: Mapping[str, object]) -> dict[str, object]:
+def kept(extra: Mapping[str, object]) -> dict[str, object]:
     """Members of the base's configuration that still hold for the new image; ids of its making do not."""
     return {key: value for key, value in extra.items() if key in ("os.version", "os.features")}

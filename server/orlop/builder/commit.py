@@ -52,8 +52,8 @@ def commit(
         config = _dated(config, store, now)
     raw = imageconfig.encode(config)
     config_descriptor = Descriptor(MediaType.OCI_CONFIG, digests.of_bytes(raw), len(raw))
-    below = _base_layers(base_image, store) if base_image else ()
-    manifest = descriptors.make_manifest(config_descriptor, (*below, *map(_layer_descriptor, made)))
+    below = base_layers(base_image, store) if base_image else ()
+    manifest = descriptors.make_manifest(config_descriptor, (*below, *map(layer_descriptor, made)))
     present = _present(manifest, tags, store)
     if present is not None:
         return present
@@ -79,13 +79,13 @@ def _diff_id(layer: Layer) -> digests.Digest:
     return layer.diff_id
 
 
-def _layer_descriptor(layer: Layer) -> Descriptor:
+def layer_descriptor(layer: Layer) -> Descriptor:
     """A layer as its plain tar, derived from its tree whenever somebody wants the bytes."""
     assert layer.tar_size is not None
     return Descriptor(MediaType.OCI_LAYER, _diff_id(layer), layer.tar_size)
 
 
-def _base_layers(image: Image, store: Store) -> tuple[Descriptor, ...]:
+def base_layers(image: Image, store: Store) -> tuple[Descriptor, ...]:
     """The layers as the base image's manifest names them, so that a push finds them at the registry already."""
     document = descriptors.parse_document(store.blobs.read(image.manifest.digest))
     if not isinstance(document, Manifest) or len(document.layers) != len(image.layers):

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
 
+from orlop.cli.parser import Parser
 from orlop.core import errors
 
 # Verb as typed -> module in cli.verbs and what it is for. Groups ("image ls") are two words.
@@ -34,6 +35,9 @@ VERBS: dict[str, tuple[str, str]] = {
     "kill": ("kill", "Send a signal to containers"),
     "wait": ("wait", "Wait until containers stop, print their exit codes"),
     "rm": ("rm", "Remove containers"),
+    "pause": ("pause", "Hold the processes of containers still"),
+    "unpause": ("pause", "Let paused containers go on"),
+    "commit": ("commit", "Make an image of what a container has changed"),
     "info": ("info", "Show where the store is and what this host allows"),
     "doctor": ("doctor", "Check what this host allows and how to mend what it does not"),
     "version": ("version", "Show the version"),
@@ -57,6 +61,9 @@ VERBS: dict[str, tuple[str, str]] = {
     "container kill": ("kill", "Send a signal to containers"),
     "container wait": ("wait", "Wait until containers stop"),
     "container rm": ("rm", "Remove containers"),
+    "container pause": ("pause", "Hold the processes of containers still"),
+    "container unpause": ("pause", "Let paused containers go on"),
+    "container commit": ("commit", "Make an image of what a container has changed"),
     "container inspect": ("inspect", "Show all that is known of containers, as JSON"),
     "system df": ("df", "Show disk usage"),
     "system prune": ("prune", "Remove what nothing uses"),
@@ -64,15 +71,6 @@ VERBS: dict[str, tuple[str, str]] = {
     "builder prune": ("prune", "Remove the build cache"),
 }
 GROUPS = ("image", "container", "system", "builder")
-
-
-class Parser(argparse.ArgumentParser):
-    """argparse with Docker's way of refusing: the complaint, then where help is, exit code 125 for run, else 1."""
-
-    def error(self, message: str) -> NoReturn:
-        """Say what is wrong and end."""
-        sys.stderr.write(f"{self.prog}: {message}\nSee '{self.prog} --help'.\n")
-        sys.exit(125 if self.prog.endswith((" run", " exec")) else 1)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -90,7 +88,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = Parser(prog=f"orlop {name}", description=purpose, allow_abbrev=False, add_help=False)
     parser.add_argument("--help", action="help", help="show this and end")
     module.configure(parser)
-    return _run(module, parser.parse_args(rest[len(name.split()) :]), root, name)
+    return _run(module, parser.parse_args(parser.plain(rest[len(name.split()) :])), root, name)
 
 
 def _run(module: ModuleType, arguments: argparse.Namespace, root: Path | None, name: str) -> int:

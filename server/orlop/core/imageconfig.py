@@ -17,6 +17,8 @@ from orlop.core.digest import Digest
 from orlop.core.platform import Platform
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# What BuildKit, and our builder like it, writes into every step of the history.
+BUILD_COMMENT = "buildkit.dockerfile.v0"
 _NONE: Mapping[str, Any] = {}
 
 

@@ -20,7 +20,9 @@ ALLOWED = (
 
 def apply(changes: tuple[str, ...], config: RunConfig | None = None) -> RunConfig:
     """The configuration after the instructions; raises `Invalid` naming the one that is not allowed or malformed."""
-    result = config or RunConfig()
+    start = config or RunConfig()
+    # One draft for all: a CMD that was given survives a later ENTRYPOINT, an inherited one does not.
+    draft = Draft(_ALONE, Variables(start.environment(), ()), start, "")
     for change in changes:
         keyword = change.split(None, 1)[0].upper() if change.strip() else ""
         if keyword not in ALLOWED:
@@ -32,17 +34,16 @@ def apply(changes: tuple[str, ...], config: RunConfig | None = None) -> RunConfi
         problem = next((item for item in tree.problems if item.severity == "error"), None)
         if problem is not None:
             raise errors.Invalid(f"cannot apply the change {change!r}: {problem.message}", hint=problem.hint)
-        result = _changed(result, tree.stages[0].instructions[-1], change)
-    return result
+        for instruction in tree.stages[0].instructions:
+            _apply(draft, instruction, change)
+    return draft.config
 
 
-def _changed(config: RunConfig, instruction: Instruction, change: str) -> RunConfig:
-    draft = Draft(_ALONE, Variables(config.environment(), ()), config, "")
+def _apply(draft: Draft, instruction: Instruction, change: str) -> None:
     try:
         instructions.apply(draft, instruction, errors.Location("--change", 0))
     except ExpandError as error:
         raise errors.Invalid(f"cannot apply the change {change!r}: {error}") from error
-    return draft.config
 
 
 def _no_origin(_: Copy) -> NoReturn:

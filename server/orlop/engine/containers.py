@@ -2,51 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import attrs
 
-from orlop.core import errors
+from orlop.core import errors, imageconfig
 from orlop.core.digest import Digest
-from orlop.core.imageconfig import DEFAULT_PATH, RunConfig
 from orlop.core.job import Job
+from orlop.engine import containerview, creation
+from orlop.engine.creation import RunOptions
 from orlop.engine.settings import Settings
-from orlop.rootfs import snapshots
 from orlop.rootfs.workshop import Workshop
 from orlop.runtime.container import Container, ImageOrigin
 from orlop.runtime.logs import LogLine
 from orlop.runtime.manager import Manager
 from orlop.runtime.sessions import ExecSession, Session
-from orlop.runtime.spec import ContainerSpec, ExitStatus, NetworkMode, Rootfs
+from orlop.runtime.spec import ExitStatus
 from orlop.store import users
 from orlop.store.images import Image
 from orlop.store.store import Store
 
-_NETWORKS: Mapping[str, NetworkMode] = {"default": "private", "bridge": "private", "none": "none", "host": "host"}
-
 
 @attrs.frozen(kw_only=True)
-class RunOptions:
-    """One container as a front-end asks for it; None means what the image says."""
+class CommitOptions:
+    """How a container becomes an image; `changes` are Dockerfile instructions for its configuration."""
 
-    image: str
-    command: tuple[str, ...] = ()
-    entrypoint: tuple[str, ...] | None = None
-    name: str | None = None
-    env: tuple[str, ...] = ()
-    working_dir: str | None = None
-    user: str | None = None
-    hostname: str | None = None
-    network: str = "default"
-    labels: Mapping[str, str] = attrs.field(factory=dict)
-    tty: bool = False
-    interactive: bool = False
-    remove: bool = False
-    init: bool = False
-    read_only: bool = False
+    message: str = ""
+    author: str = ""
+    changes: tuple[str, ...] = ()
+    pause: bool = True
 
 
 class Containers:
@@ -61,7 +47,8 @@ class Containers:
     def create(self, options: RunOptions) -> Container:
         """Create a container; raises `ImageNotFound`, `Conflict` for a name that is taken, `Invalid`."""
         image = self._store.images.find(options.image)
-        spec = self._spec(image, options)
+        spec = creation.specification(self._store, image, options)
+        config = creation.configuration(image.config.config, options)
 
         def remember(bundle: Path) -> None:
             users.write(bundle, [layer.id for layer in image.layers], image.id)
@@ -70,9 +57,10 @@ class Containers:
             spec,
             ImageOrigin(options.image, str(image.id)),
             name=options.name,
-            labels={**image.config.config.labels, **options.labels},
+            labels=config.labels,
             auto_remove=options.remove,
             prepare=remember,
+            config=imageconfig.write_run_config(config),
         )
         self._store.journal.bump(("containers",))
         return created
@@ -132,6 +120,23 @@ class Containers:
         self._store.journal.bump(("containers",))
         return gone
 
+    def commit(self, name: str, reference: str | None, options: CommitOptions, job: Job) -> Image:
+        """An image of what the container has changed; raises `ContainerNotFound`, `Invalid`, `InvalidReference`."""
+        # The builder behind it takes long to import, and is needed only here.
+        from orlop.engine import commits  # noqa: PLC0415
+
+        return commits.commit(self._store, self._workshop, self.manager, name, reference, options, job)
+
+    def pause(self, name: str, job: Job) -> None:
+        """Hold its processes still."""
+        self.manager.pause(name, job)
+        self._store.journal.bump(("containers",))
+
+    def unpause(self, name: str, job: Job) -> None:
+        """Let them go on."""
+        self.manager.unpause(name, job)
+        self._store.journal.bump(("containers",))
+
     def logs(
         self, name: str, job: Job, *, tail: int | None = None, since: str = "", follow: bool = False
     ) -> Iterator[LogLine]:
@@ -140,7 +145,7 @@ class Containers:
 
     def list(self, *, every: bool = False) -> tuple[Container, ...]:
         """Running ones, or all; newest first."""
-        return tuple(item for item in self.manager.list() if every or item.status == "running")
+        return tuple(item for item in self.manager.list() if every or item.alive)
 
     def find(self, name: str) -> Container:
         """By name, ID or unique prefix; raises `ContainerNotFound`."""
@@ -148,7 +153,7 @@ class Containers:
 
     def inspect(self, name: str) -> dict[str, Any]:
         """Docker's inspect document, as far as it has meaning here."""
-        return _document(self.find(name))
+        return containerview.document(self.find(name))
 
     def using(self, image: Digest) -> tuple[str, ...]:
         """The names of the containers of an image."""
@@ -183,101 +188,3 @@ class Containers:
 
     def _remove_tree(self, path: Path) -> None:
         self._workshop.call("remove", {"path": str(path)}, Job())
-
-    def _spec(self, image: Image, options: RunOptions) -> ContainerSpec:
-        config = image.config.config
-        args = _arguments(config, options)
-        if not args:
-            raise errors.Invalid(
-                f"cannot run {options.image}: it names no command", hint="Give the command after the image's name."
-            )
-        if options.network not in _NETWORKS:
-            raise errors.Invalid(
-                f"cannot use the network {options.network!r}", hint=f"Use one of {', '.join(_NETWORKS)}."
-            )
-        return ContainerSpec(
-            args=args,
-            rootfs=Rootfs(
-                lowers=tuple(snapshots.lowers(self._store, image.layers)),
-                readonly=options.read_only,
-                volatile=options.remove,
-                skeleton=str(self._store.root / "skeleton"),
-            ),
-            env=_environment(config, options),
-            cwd=options.working_dir or config.working_dir or "/",
-            user=options.user if options.user is not None else config.user,
-            hostname=options.hostname or "",
-            network=_NETWORKS[options.network],
-            tty=options.tty,
-            stdin_open=options.interactive,
-            stop_signal=config.stop_signal or "SIGTERM",
-            init=options.init,
-        )
-
-
-def _arguments(config: RunConfig, options: RunOptions) -> tuple[str, ...]:
-    """Docker's rule: another entrypoint drops the image's command, another command keeps its entrypoint."""
-    if options.entrypoint is not None:
-        return (*options.entrypoint, *options.command)
-    return (*(config.entrypoint or ()), *(options.command or config.command or ()))
-
-
-def _environment(config: RunConfig, options: RunOptions) -> tuple[str, ...]:
-    pairs = {"PATH": DEFAULT_PATH}
-    if options.tty:
-        pairs["TERM"] = "xterm"
-    pairs |= config.environment()
-    for item in options.env:
-        name, equals, value = item.partition("=")
-        if equals:
-            pairs[name] = value
-        else:
-            pairs.pop(name, None)
-    return tuple(f"{name}={value}" for name, value in pairs.items())
-
-
-def _document(item: Container) -> dict[str, Any]:
-    spec = item.spec
-    code = item.exit.code if item.exit is not None else 0
-    return {
-        "Id": item.id,
-        "Created": _time(item.created),
-        "Path": spec.args[0] if spec.args else "",
-        "Args": list(spec.args[1:]),
-        "State": {
-            "Status": item.status,
-            "Running": item.status == "running",
-            "Paused": False,
-            "OOMKilled": bool(item.exit and item.exit.oom),
-            "Pid": item.pid or 0,
-            "ExitCode": code,
-            "Error": (item.exit.error if item.exit else None) or "",
-            "StartedAt": _time(item.started),
-            "FinishedAt": _time(item.finished),
-        },
-        "Image": item.image.id,
-        "Name": f"/{item.name}",
-        "HostConfig": {
-            "NetworkMode": spec.network,
-            "AutoRemove": item.auto_remove,
-            "ReadonlyRootfs": spec.rootfs.readonly,
-        },
-        "Config": {
-            "Hostname": spec.hostname,
-            "User": spec.user,
-            "Tty": spec.tty,
-            "OpenStdin": spec.stdin_open,
-            "Env": list(spec.env),
-            "Cmd": list(spec.args),
-            "Image": item.image.name,
-            "WorkingDir": spec.cwd,
-            "Labels": dict(item.labels),
-        },
-        "NetworkSettings": {"IPAddress": item.address or "", "Ports": {}},
-    }
-
-
-def _time(seconds: float | None) -> str:
-    if seconds is None:
-        return "0001-01-01T00:00:00Z"
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

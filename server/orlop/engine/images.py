@@ -82,7 +82,7 @@ class Images:
 
     def history(self, text: str) -> tuple[inspection.HistoryRow, ...]:
         """The steps that made it, newest first."""
-        return inspection.history(self.find(text))
+        return inspection.history(self.find(text), self._parent)
 
     def tag(self, source: str, target: str) -> Reference:
         """Give `source` the further name `target`; an image that had the name keeps its others."""
@@ -220,6 +220,14 @@ class Images:
             self._store.images.untag(reference)
         if delete:
             self._store.images.remove(image.id)
+
+    def _parent(self, image: Image) -> Image | None:
+        if image.parent is None:
+            return None
+        try:
+            return self._store.images.get(image.parent)
+        except errors.ImageNotFound:
+            return None
 
     def _unique_size(self, image: Image) -> int:
         others = {layer.id for other in self._store.images.list() if other.id != image.id for layer in other.layers}

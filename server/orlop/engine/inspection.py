@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import attrs
@@ -23,8 +24,11 @@ class HistoryRow:
     empty_layer: bool
 
 
-def history(image: Image) -> tuple[HistoryRow, ...]:
-    """The rows of an image, its newest step first, which alone carries the image's ID."""
+def history(image: Image, parent_of: Callable[[Image], Image | None] = lambda _: None) -> tuple[HistoryRow, ...]:
+    """The rows of an image, its newest step first, which carries the image's ID.
+
+    Steps that were committed one by one carry the IDs of their images as well, as far as `parent_of` finds them.
+    """
     layers = list(image.layers)
     rows: list[HistoryRow] = []
     steps = image.config.history or _unknown_steps(len(layers))
@@ -32,8 +36,12 @@ def history(image: Image) -> tuple[HistoryRow, ...]:
         size = layers.pop(0).size if not step.empty_layer and layers else 0
         rows.append(HistoryRow(None, step.created, step.created_by, size, step.comment, step.empty_layer))
     rows.reverse()
-    if rows:
-        rows[0] = attrs.evolve(rows[0], id=str(image.id))
+    here: Image | None = image
+    for number, row in enumerate(rows):
+        if here is None:
+            break
+        rows[number] = attrs.evolve(row, id=str(here.id))
+        here = _one_step_before(here, parent_of)
     return tuple(rows)
 
 
@@ -44,7 +52,7 @@ def inspect(image: Image) -> dict[str, Any]:
         "Id": str(image.id),
         "RepoTags": [reference.familiar for reference in image.references],
         "RepoDigests": [reference.familiar for reference in image.repo_digests],
-        "Parent": "",
+        "Parent": str(image.parent or "") if _committed(config) else "",
         "Comment": config.history[-1].comment if config.history else "",
         "Created": config.created or "",
         "DockerVersion": str(config.extra.get("docker_version", "")),
@@ -63,6 +71,19 @@ def inspect(image: Image) -> dict[str, Any]:
             "size": image.manifest.size,
         },
     }
+
+
+def _committed(config: ImageConfig) -> bool:
+    return bool(config.history) and config.history[-1].comment != imageconfig.BUILD_COMMENT
+
+
+def _one_step_before(image: Image, parent_of: Callable[[Image], Image | None]) -> Image | None:
+    """The image that a commit made this one of; a build has steps that are no images."""
+    steps = image.config.history
+    if not _committed(image.config):
+        return None
+    parent = parent_of(image)
+    return parent if parent is not None and len(parent.config.history) == len(steps) - 1 else None
 
 
 def _run_config(config: ImageConfig) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from orlop.core.descriptor import MAX_DOCUMENT, Descriptor, Index, Manifest
 from orlop.core.digest import Digest
 from orlop.core.job import Job
 from orlop.core.reference import Reference
-from orlop.rootfs import layers
+from orlop.rootfs import layers, packing
 from orlop.rootfs.workshop import Workshop
 from orlop.store.images import Image
 from orlop.store.store import Store
@@ -55,6 +55,9 @@ class StoreContent:
             return self._store.blobs.open(descriptor.digest)
         layer = self._store.layers.by_diff_id(descriptor.digest)
         if layer is None:
+            packed = packing.repacked(self._store, self._workshop, descriptor, job)
+            if packed is not None:
+                return packed
             raise errors.NotFound(
                 f"cannot find blob {descriptor.digest}", hint="Pull or load the image again to restore it."
             )

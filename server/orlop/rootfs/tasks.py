@@ -9,6 +9,7 @@ from orlop.archive import apply as applying
 from orlop.archive import diff, removal
 from orlop.rootfs import copying, inspecting, merged, mounting, people, placing, unpacking
 from orlop.runtime import launch
+from orlop.runtime.init import stubs
 from orlop.runtime.linux import namespaces
 
 TYPE_CHECKING = False
@@ -62,15 +63,16 @@ def seal(params: dict[str, Any], _: list[int], __: Channel) -> dict[str, Any]:
 
 
 def tar(params: dict[str, Any], fds: list[int], _: Channel) -> dict[str, Any]:
-    """Write the canonical tar of the layer at `root` to `fds[0]`."""
+    """Write the canonical tar of the layer at `root` to `fds[0]`; `stubs` are mount points to leave out of it."""
     target = fds[0]
+    omit, times = stubs.traces(params["root"], params.get("stubs") or {})
 
     def send(data: bytes) -> None:
         view = memoryview(data)
         while view:
             view = view[os.write(target, view) :]
 
-    written = diff.write_layer(params["root"], send)
+    written = diff.write_layer(params["root"], send, omit=omit, times=times)
     return {"size": written.size, "entries": written.entries}
 
 

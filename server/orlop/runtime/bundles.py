@@ -41,6 +41,7 @@ class Bundles:
         labels: Mapping[str, str],
         auto_remove: bool,
         prepare: Callable[[Path], None] | None,
+        config: Mapping[str, Any],
     ) -> Container:
         """Make a bundle; `prepare` may put more into its directory before anybody can see it.
 
@@ -58,7 +59,7 @@ class Bundles:
                         hint=f"Choose another name, or remove that container with `orlop rm {name}`.",
                     )
                 full = _completed(spec, self.root, identifier)
-                config = {
+                document = {
                     "id": identifier,
                     "name": name or names.new(taken),
                     "image": attrs.asdict(image),
@@ -66,6 +67,7 @@ class Bundles:
                     "created": time.time(),
                     "labels": dict(labels),
                     "auto_remove": auto_remove,
+                    "config": dict(config),
                 }
                 draft.mkdir(mode=0o700)
                 for directory in ("diff", "work"):
@@ -75,7 +77,7 @@ class Bundles:
                     (draft / file).chmod(0o644)
                 if prepare is not None:
                     prepare(draft)
-                state.write(f"{draft}/{state.CONFIG}", config)
+                state.write(f"{draft}/{state.CONFIG}", document)
                 draft.rename(self.root / identifier)
         except OSError as error:
             raise errors.from_os(error, "create a container") from error

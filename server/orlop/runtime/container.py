@@ -13,7 +13,7 @@ from orlop.core import errors
 from orlop.runtime.shim import state
 from orlop.runtime.spec import ContainerSpec, ExitStatus
 
-Status = Literal["created", "running", "exited"]
+Status = Literal["created", "running", "paused", "exited"]
 # What is said of a container whose shim was killed: it has ended, nobody knows how.
 UNKNOWN_EXIT = ExitStatus(255, error="the exit code is unknown: the container's shim was killed")
 
@@ -30,7 +30,8 @@ class ImageOrigin:
 class Container:
     """One container; times are Unix seconds, `pid` is that of its first process while it runs.
 
-    `exit` is the end of the last run. `means` says how its network works (`bridge`, `slirp4netns`, `host` …).
+    `exit` is the end of the last run. `means` says how its network works (`bridge`, `slirp4netns`, `host` …). `config`
+    is the image's configuration as the container changed it, in Docker's spelling (`imageconfig.write_run_config`).
     """
 
     id: str
@@ -49,6 +50,12 @@ class Container:
     socket: str | None = None
     means: str | None = None
     address: str | None = None
+    config: Mapping[str, Any] = attrs.field(factory=dict)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it has processes, paused or not."""
+        return self.status in ("running", "paused")
 
 
 def read(bundle: Path) -> Container | None:
@@ -74,7 +81,8 @@ def _container(
     exit_status: ExitStatus | None = None
     running = last is not None and end is None and state.alive(last["init"])
     if running:
-        status = "running"
+        paused = state.read(f"{bundle}/{state.PAUSED}")
+        status = "paused" if paused is not None and last is not None and paused["run"] == last["init"] else "running"
     elif end is not None:
         status, exit_status = "exited", exit_of(end)
     elif last is not None:
@@ -98,6 +106,7 @@ def _container(
         socket=last["socket"] if running and last is not None else None,
         means=last["means"] if last is not None else None,
         address=_address(bundle) if running else None,
+        config=config.get("config") or {},
     )
 
 

@@ -16,7 +16,7 @@ import attrs
 
 from orlop.core import errors
 from orlop.core.job import Job
-from orlop.runtime import bundles, container, logs, sessions, userns
+from orlop.runtime import bundles, container, logs, pausing, sessions, userns
 from orlop.runtime.container import Container, ImageOrigin
 from orlop.runtime.linux import signals
 from orlop.runtime.linux.channel import Channel
@@ -67,10 +67,11 @@ class Manager:
         labels: Mapping[str, str] | None = None,
         auto_remove: bool = False,
         prepare: Callable[[Path], None] | None = None,
+        config: Mapping[str, Any] | None = None,
     ) -> Container:
         """Create a container whose root is `spec.rootfs.lowers`; see `Bundles.create`."""
         return self._bundles.create(
-            spec, image, name=name, labels=labels or {}, auto_remove=auto_remove, prepare=prepare
+            spec, image, name=name, labels=labels or {}, auto_remove=auto_remove, prepare=prepare, config=config or {}
         )
 
     def list(self) -> tuple[Container, ...]:
@@ -93,7 +94,7 @@ class Manager:
         found = self.inspect(text)
         with self._bundles.locked(found.bundle, job):
             current = self.inspect(found.id)
-            if current.status == "running":
+            if current.alive:
                 if foreground:
                     raise errors.Conflict(
                         f"the container {current.name} is running", hint="Attach to it, or stop it first."
@@ -128,6 +129,10 @@ class Manager:
         this process ends. Why it could not start is told by `ExecSession.wait`.
         """
         found = self._running(text)
+        if found.status == "paused":
+            raise errors.Conflict(
+                f"the container {found.name} is paused", hint=f"Let it go on with `orlop unpause {found.name}`."
+            )
         last = state.read(f"{found.bundle}/{state.STATE}") or {}
         spec = attrs.evolve(
             found.spec,
@@ -164,7 +169,7 @@ class Manager:
         One that does not run is left as it is.
         """
         found = self.inspect(text)
-        if found.status == "running" and _send_signal(found.bundle, signals.number(found.spec.stop_signal)):
+        if found.alive and _send_signal(found.bundle, signals.number(found.spec.stop_signal)):
             patience = found.spec.stop_timeout if timeout is None else timeout
             if not self._ended_within(found, patience, job):
                 _send_signal(found.bundle, signals_module.SIGKILL)
@@ -191,7 +196,7 @@ class Manager:
     def remove(self, text: str, job: Job, *, force: bool = False) -> Container:
         """Remove a container that does not run, or with `force` kill it first; returns what was removed."""
         found = self.inspect(text)
-        if found.status == "running":
+        if found.alive:
             if not force:
                 raise errors.Conflict(
                     f"cannot remove {found.name}: it is running", hint="Stop it first, or remove it with --force."
@@ -203,6 +208,35 @@ class Manager:
         if gone is not None:
             self._remove_tree(gone)
         return found
+
+    def pause(self, text: str, job: Job) -> Container:
+        """Hold all its processes still; raises `Conflict` when it does not run or is paused already."""
+        found = self.inspect(text)
+        with self._bundles.locked(found.bundle, job):
+            pausing.pause(self.inspect(found.id))
+        return found
+
+    def unpause(self, text: str, job: Job) -> Container:
+        """Let them go on; raises `Conflict` when it is not paused."""
+        found = self.inspect(text)
+        with self._bundles.locked(found.bundle, job):
+            pausing.unpause(self.inspect(found.id))
+        return found
+
+    @contextlib.contextmanager
+    def locked(self, text: str, job: Job, *, pause: bool = False) -> Iterator[Container]:
+        """Keep a container from being started and removed, and with `pause` from changing anything meanwhile."""
+        found = self.inspect(text)
+        with self._bundles.locked(found.bundle, job):
+            current = self.inspect(found.id)
+            with pausing.held(current, self._shims) if pause else contextlib.nullcontext():
+                yield current
+
+    def stubs(self, found: Container) -> Mapping[str, Any]:
+        """The mount points in the upper directory of a running container that were made for it (`init.stubs`)."""
+        last = state.read(f"{found.bundle}/{state.STATE}") if found.alive else None
+        record: Mapping[str, Any] = (last or {}).get("stubs") or {}
+        return record
 
     def tidy(self, job: Job) -> None:
         """Finish removals that were cut short, and remove ended containers that were to go with their end."""
@@ -221,7 +255,7 @@ class Manager:
         plan = networks.choose(found.spec.network, state_dir=self._run_dir / "network", job=job)
         if plan.note:
             job.note(plan.note, "warning")
-        for name in (state.EXIT, state.STATE, "address"):
+        for name in (state.EXIT, state.STATE, state.PAUSED, "address"):
             with contextlib.suppress(FileNotFoundError):
                 (found.bundle / name).unlink()
         slirp = plan.means == "slirp4netns"
@@ -295,7 +329,7 @@ class Manager:
 
     def _running(self, text: str) -> Container:
         found = self.inspect(text)
-        if found.status != "running":
+        if not found.alive:
             raise errors.Conflict(
                 f"the container {found.name} is not running", hint=f"Start it with `orlop start {found.name}`."
             )
@@ -360,6 +394,7 @@ def _send_signal(bundle: Path, number: int) -> bool:
         if not state.alive(identity):
             return False
         signals_module.pidfd_send_signal(pidfd, number)
+        pausing.thaw(bundle)  # a paused container would not notice
     except ProcessLookupError:
         return False
     finally:

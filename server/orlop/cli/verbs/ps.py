@@ -40,8 +40,9 @@ def run(arguments: argparse.Namespace, engine: Engine) -> int:
 
 def status(item: Container, now: float) -> str:
     """`Up 3 minutes`, `Exited (0) 2 hours ago`, `Created`."""
-    if item.status == "running":
-        return f"Up {output.duration(now - (item.started or now))}"
+    if item.alive:
+        paused = " (Paused)" if item.status == "paused" else ""
+        return f"Up {output.duration(now - (item.started or now))}{paused}"
     if item.status == "exited":
         code = item.exit.code if item.exit else 0
         return f"Exited ({code}) {output.duration(now - (item.finished or now))} ago"

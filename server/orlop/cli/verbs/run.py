@@ -11,7 +11,7 @@ from pathlib import Path
 from orlop.cli import terminal
 from orlop.core import errors
 from orlop.core.job import Job, Note
-from orlop.engine.containers import RunOptions
+from orlop.engine.creation import RunOptions
 from orlop.engine.engine import Engine
 
 # What `docker run` ends with when the container could not be made at all.

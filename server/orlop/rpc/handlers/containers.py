@@ -11,7 +11,7 @@ from typing import Any
 
 from orlop.core import errors
 from orlop.core.job import Job, Note
-from orlop.engine.containers import RunOptions
+from orlop.engine.creation import RunOptions
 from orlop.engine.engine import Engine
 from orlop.protocol import containers
 from orlop.protocol.common import Empty
@@ -138,7 +138,7 @@ def _tell(event: Any, call: Call) -> None:
 
 def _summary(item: Container) -> containers.ContainerSummary:
     code = item.exit.code if item.exit is not None else None
-    status = {"created": "Created", "running": "Up"}.get(item.status, f"Exited ({code})")
+    status = {"created": "Created", "running": "Up", "paused": "Paused"}.get(item.status, f"Exited ({code})")
     return containers.ContainerSummary(
         id=item.id,
         name=item.name,

@@ -59,6 +59,36 @@ class Stubs:
             ancestor = ancestor.rpartition("/")[0] or "/"
 
 
+def traces(upper: str, record: dict[str, Any]) -> tuple[set[bytes], dict[bytes, int]]:
+    """What in the upper directory of a running container is nothing but its mount points.
+
+    Returns the paths (relative) of those that are empty still, with the directories copied up only for them; and, of
+    directories that were there, the time (nanoseconds) from before they were touched. What the container itself has
+    changed since is none of it.
+    """
+    omit: set[bytes] = set()
+    times: dict[bytes, int] = {}
+    if not record:
+        return omit, times
+    root_fd = os.open(upper, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        parents: dict[str, dict[str, Any]] = record["parents"]
+        made: list[str] = record["made"]
+        untouched = [path for path, facts in parents.items() if _ctime(root_fd, path) == facts["ctime"]]
+        for path in reversed(made):
+            if _holds_nothing(root_fd, path, omit):
+                omit.add(_relative(path))
+        for path in sorted(untouched, key=len, reverse=True):
+            if parents[path]["copied"]:
+                if path != "/" and _holds_nothing(root_fd, path, omit):
+                    omit.add(_relative(path))
+            elif path not in made:
+                times[_relative(path)] = parents[path]["mtime"]
+    finally:
+        os.close(root_fd)
+    return omit, times
+
+
 def remove(upper: str, record: dict[str, Any]) -> None:
     """Take the mount points of a finished container out of its upper directory; what has content stays."""
     if not record:
@@ -77,6 +107,26 @@ def remove(upper: str, record: dict[str, Any]) -> None:
                 _restore_time(root_fd, path, parents[path]["mtime"])
     finally:
         os.close(root_fd)
+
+
+def _relative(path: str) -> bytes:
+    return os.fsencode(path.lstrip("/"))
+
+
+def _holds_nothing(root_fd: int, path: str, omit: set[bytes]) -> bool:
+    """Whether there is an empty file, or a directory with nothing but what is left out."""
+    relative = path.lstrip("/")
+    try:
+        status = os.stat(relative, dir_fd=root_fd, follow_symlinks=False)
+        if not stat.S_ISDIR(status.st_mode):
+            return stat.S_ISREG(status.st_mode) and status.st_size == 0
+        fd = syscalls.openat2(root_fd, relative, os.O_RDONLY | os.O_DIRECTORY, resolve=_BENEATH)
+    except OSError:
+        return False
+    try:
+        return all(os.fsencode(f"{relative}/{name}") in omit for name in os.listdir(fd))
+    finally:
+        os.close(fd)
 
 
 def _remove_empty(root_fd: int, path: str) -> None:

@@ -109,6 +109,16 @@ def create(name: str, limits: LimitsJson) -> tuple[Group | None, list[str]]:
     return (Group(paths) if paths else None), ignored
 
 
+def make(controller: str, name: str) -> str:
+    """A group without limits in the hierarchy of `controller` (`cgroup` for v2's own); raises `OSError`."""
+    parent = _own_directory(controller)
+    if parent is None:
+        raise FileNotFoundError
+    path = f"{parent}/{_NAME}/{name}"
+    os.makedirs(path, exist_ok=True)
+    return path
+
+
 def _values(key: str, limits: LimitsJson, *, unified: bool) -> list[tuple[str, str]]:
     if key == "pids":
         return [("pids.max", str(limits["pids"]))]

@@ -8,7 +8,7 @@ import time
 
 from orlop.core import errors
 from orlop.runtime import launch
-from orlop.runtime.init import sequence
+from orlop.runtime.init import sequence, stubs
 from orlop.runtime.linux import cgroups, idmap, syscalls
 from orlop.runtime.linux.channel import Channel, pair
 from orlop.runtime.network import helper
@@ -59,6 +59,7 @@ class _Shim:
         self._ends: dict[str, int | None] = {"stdin": None, "stdout": None, "stderr": None}
         self._helper: int | None = None
         self._group: cgroups.Group | None = None
+        self._stubs: dict[str, Any] = {}
         self._listener = streams.listening_socket(request["socket"])
 
     def start(self) -> None:
@@ -76,6 +77,7 @@ class _Shim:
         ours.close()
         os.waitpid(launcher, 0)
         self._pid = started.pid or 0
+        self._stubs = started.stubs
         if started.failure is not None:
             if self._pid:
                 os.waitpid(self._pid, 0)
@@ -147,6 +149,7 @@ class _Shim:
             os.close(self._helper)
         if self._group is not None:
             self._group.remove()
+        stubs.remove(f"{self._bundle}/diff", self._stubs)
 
     def _streams(self) -> tuple[launch.Stdio | None, list[int]]:
         """The program's streams, and those descriptors of them that are not ours to keep."""

@@ -1,7 +1,7 @@
 """What is on disk about a container, each file written whole or not at all; and who is meant by a pid.
 
 In a container's directory: `config.json` (how it was created), `state.json` (the last start), `exit.json` (its end),
-`container.log`, `diff/` and `work/`.
+`paused.json` (how to let it go on), `container.log`, `diff/` and `work/`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 CONFIG, STATE, EXIT, LOG = "config.json", "state.json", "exit.json", "container.log"
+PAUSED = "paused.json"
 
 
 def write(path: str, value: dict[str, Any], *, sync: bool = True) -> None:

@@ -8,7 +8,7 @@ import os
 from orlop.runtime import launch
 from orlop.runtime.linux import syscalls
 from orlop.runtime.linux.channel import Channel
-from orlop.runtime.shim import joining
+from orlop.runtime.shim import holding, joining
 from orlop.runtime.shim import main as shim
 
 TYPE_CHECKING = False
@@ -20,7 +20,8 @@ def main(_params: dict[str, Any], fds: list[int]) -> int:
     """Serve requests from the channel `fds[0]` until it ends.
 
     {"start": …} with descriptors [reply, client?] forks a shim, {"exec": …} with [reply, stdin, stdout, stderr] or
-    [reply] for a terminal forks an exec helper; see `shim.main` and `shim.joining`.
+    [reply] for a terminal forks an exec helper, {"hold": …} with [reply] a holder; see `shim.main`, `shim.joining`
+    and `shim.holding`.
     """
     control = Channel(fds[0])
     launch.prepare()
@@ -56,6 +57,9 @@ def _serve(message: dict[str, Any], passed: list[int]) -> None:
         if "start" in message:
             syscalls.set_process_name("orlop-shim")
             shim.run(message["start"], reply, passed[1] if len(passed) > 1 else None)
+        elif "hold" in message:
+            syscalls.set_process_name("orlop-hold")
+            holding.run(message["hold"], reply)
         else:
             syscalls.set_process_name("orlop-exec")
             streams = (passed[1], passed[2], passed[3]) if len(passed) > 3 else None
