@@ -19,7 +19,7 @@ from orlop.core.job import Job
 from orlop.core.mediatype import MediaType
 from orlop.registry.failures import Asked
 from orlop.registry.transport import Endpoint, Transport
-from orlop.registry.wire import Broken
+from orlop.registry.wire import Answer, Broken
 
 # Without the OCI types some registries say that a manifest they have is unknown.
 _TYPES = (MediaType.OCI_INDEX, MediaType.OCI_MANIFEST, MediaType.DOCKER_INDEX, MediaType.DOCKER_MANIFEST)
@@ -35,6 +35,8 @@ class Place:
     endpoint: Endpoint
     path: str
     asked: Asked
+    # Where there is another place to ask, no attempt is repeated.
+    patient: bool = True
 
     @property
     def scopes(self) -> tuple[str, ...]:
@@ -56,10 +58,7 @@ def get(transport: Transport, place: Place, name: str, job: Job) -> tuple[bytes,
 
     Raises `Corrupt`, `Invalid` for what is no manifest or an outdated one, and registry errors.
     """
-    with transport.request(
-        "GET", place.endpoint, _path(place, name), asked=place.asked, job=job, scopes=place.scopes,
-        headers={"Accept": ACCEPT},
-    ) as answer:  # fmt: skip
+    with _asked(transport, place, "GET", name, job) as answer:
         try:
             raw = answer.read_all(MAX_DOCUMENT)
         except Broken as broken:
@@ -87,7 +86,7 @@ def parse(raw: bytes, media_type: str) -> Manifest | Index:
 def exists(transport: Transport, place: Place, name: str, job: Job) -> bool:
     """Whether the repository has a manifest of that tag or digest."""
     with transport.request(
-        "HEAD", place.endpoint, _path(place, name), asked=place.asked, job=job, scopes=place.scopes,
+        "HEAD", place.endpoint, _path(place, name), asked=place.asked, job=job, scopes=place.scopes, retry=place.patient,
         headers={"Accept": ACCEPT}, good=(200, 404),
     ) as answer:  # fmt: skip
         return answer.status == 200
@@ -105,7 +104,7 @@ def check_image(manifest: Manifest, subject: str) -> None:
 def _head(transport: Transport, place: Place, name: str, job: Job) -> Descriptor | None:
     """What HEAD tells; None when that is not enough, or no: then GET gives a reason."""
     with transport.request(
-        "HEAD", place.endpoint, _path(place, name), asked=place.asked, job=job, scopes=place.scopes,
+        "HEAD", place.endpoint, _path(place, name), asked=place.asked, job=job, scopes=place.scopes, retry=place.patient,
         headers={"Accept": ACCEPT}, good=(200, 400, 401, 403, 404, 405, 501),
     ) as answer:  # fmt: skip
         if answer.status != 200:
@@ -144,5 +143,17 @@ def _media_type(headers: Mapping[str, str]) -> str:
     return headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
 
-def _path(place: Place, name: str) -> str:
-    return f"/v2/{place.path}/manifests/{name}"
+def _asked(
+    transport: Transport, place: Place, method: str, name: str, job: Job, *, good: tuple[int, ...] = (200,)
+) -> Answer:
+    return transport.request(
+        method,
+        place.endpoint,
+        f"/v2/{place.path}/manifests/{name}",
+        asked=place.asked,
+        job=job,
+        scopes=place.scopes,
+        headers={"Accept": ACCEPT},
+        good=good,
+        retry=place.patient,
+    )

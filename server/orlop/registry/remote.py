@@ -44,8 +44,10 @@ class Remote:
         self._job = job
         self._partials = partials
         asked = Asked(action="pull", subject=reference.familiar, domain=reference.domain, repository=reference.path)
-        endpoints = (*transport.mirrors(reference.domain), transport.endpoint(reference.domain))
-        self._places = tuple(Place(endpoint, reference.path, asked) for endpoint in endpoints)
+        own = Place(transport.endpoint(reference.domain), reference.path, asked)
+        mirrors = (attrs.evolve(own, endpoint=one, patient=False) for one in transport.mirrors(reference.domain))
+        self._places = (*mirrors, own)
+        self._dead: set[Endpoint] = set()
         self._guard = threading.Lock()
         self._documents: dict[Digest, tuple[bytes, str]] = {}
 
@@ -94,21 +96,27 @@ class Remote:
         partial = None
         if self._partials is not None and descriptor.size >= _WORTH_KEEPING:
             partial = self._partials.open(descriptor, job)
-        fetch = _Fetch(self._transport, self._places, descriptor, job)
+        places = tuple(place for place in self._places if place.endpoint not in self._dead)
+        fetch = _Fetch(self._transport, places, descriptor, job)
         return cast("IO[bytes]", BlobStream(fetch, descriptor, job, self._transport.policy, partial))
 
     def _anywhere(self, ask: Callable[[Place], _Result]) -> _Result:
         """What the first place answers that can; whatever a mirror does wrong sends on to the next."""
         for place in self._places[:-1]:
+            if place.endpoint in self._dead:
+                continue
             try:
                 return ask(place)
             except errors.Cancelled:
                 raise
             except errors.OrlopError as error:
-                self._tell_of(place.endpoint, error)
+                self._pass_over(place.endpoint, error)
         return ask(self._places[-1])
 
-    def _tell_of(self, mirror: Endpoint, error: errors.OrlopError) -> None:
+    def _pass_over(self, mirror: Endpoint, error: errors.OrlopError) -> None:
+        """Say why, unless the mirror just does not have it; one that cannot be reached is not asked again."""
+        if isinstance(error, errors.Unreachable):
+            self._dead.add(mirror)
         if not isinstance(error, errors.ManifestUnknown):
             self._job.note(f"mirror {mirror.netloc}{mirror.prefix} is passed over: {error.message}", "warning")
 
@@ -154,7 +162,7 @@ class _Fetch:
             try:
                 return self._transport.request(
                     "GET", place.endpoint, path, asked=self._asked(place), job=self._job, scopes=place.scopes,
-                    headers=headers, good=(200, 206, 416) if first else (200,),
+                    headers=headers, good=(200, 206, 416) if first else (200,), retry=place.patient,
                 )  # fmt: skip
             except errors.RegistryError:
                 if not self.next():

@@ -12,6 +12,7 @@ import os
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urljoin, urlsplit
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
     from requests.adapters import HTTPAdapter
 
 POOL = 32
-PIECE = 256 << 10
+PIECE = 1 << 20
+_GATHER_SECONDS = 0.1
 _SMALL = 64 << 10
 
 
@@ -102,8 +104,9 @@ class Answer:
         parts: list[bytes] = []
         size = 0
         wanted = min(count, PIECE)
+        ends = time.monotonic() + _GATHER_SECONDS
         with self._watched():
-            while size < wanted:
+            while size < wanted and (not parts or time.monotonic() < ends):
                 try:
                     part = self._read_some(count - size)
                 except Broken:
