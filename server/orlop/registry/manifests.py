@@ -85,10 +85,7 @@ def parse(raw: bytes, media_type: str) -> Manifest | Index:
 
 def exists(transport: Transport, place: Place, name: str, job: Job) -> bool:
     """Whether the repository has a manifest of that tag or digest."""
-    with transport.request(
-        "HEAD", place.endpoint, _path(place, name), asked=place.asked, job=job, scopes=place.scopes, retry=place.patient,
-        headers={"Accept": ACCEPT}, good=(200, 404),
-    ) as answer:  # fmt: skip
+    with _asked(transport, place, "HEAD", name, job, good=(200, 404)) as answer:
         return answer.status == 200
 
 
@@ -103,10 +100,7 @@ def check_image(manifest: Manifest, subject: str) -> None:
 
 def _head(transport: Transport, place: Place, name: str, job: Job) -> Descriptor | None:
     """What HEAD tells; None when that is not enough, or no: then GET gives a reason."""
-    with transport.request(
-        "HEAD", place.endpoint, _path(place, name), asked=place.asked, job=job, scopes=place.scopes, retry=place.patient,
-        headers={"Accept": ACCEPT}, good=(200, 400, 401, 403, 404, 405, 501),
-    ) as answer:  # fmt: skip
+    with _asked(transport, place, "HEAD", name, job, good=(200, 400, 401, 403, 404, 405, 501)) as answer:
         if answer.status != 200:
             return None
         length = answer.headers.get("Content-Length", "")
