@@ -18,10 +18,11 @@ import attrs
 from orlop.core import errors
 from orlop.core.job import Job
 from orlop.registry import failures, realms, retrying
+from orlop.registry.broken import Broken
 from orlop.registry.challenge import Challenge, choose
 from orlop.registry.credentials import Credential, Credentials
 from orlop.registry.failures import Asked
-from orlop.registry.wire import Answer, Body, Broken, Wire
+from orlop.registry.wire import Answer, Body, Wire
 
 _CLIENT = "orlop"
 _LIMIT = 1 << 20

@@ -13,8 +13,9 @@ from orlop.core import errors
 from orlop.core.content import Partial
 from orlop.core.descriptor import Descriptor
 from orlop.core.job import Job, TransferProgress
+from orlop.registry.broken import Broken
 from orlop.registry.retrying import Policy
-from orlop.registry.wire import Answer, Broken
+from orlop.registry.wire import Answer
 
 _RANGE = re.compile(r"bytes\s+(\d+)-(\d+)/(\d+|\*)\s*\Z", re.IGNORECASE)
 _PIECE = 1 << 20

@@ -11,7 +11,7 @@ import attrs
 from orlop.core import errors
 from orlop.core.reference import HUB
 from orlop.registry import retrying
-from orlop.registry.wire import Broken
+from orlop.registry.broken import Broken
 
 _TEXT = 300
 

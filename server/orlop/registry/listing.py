@@ -16,10 +16,11 @@ import attrs
 from orlop.core import errors
 from orlop.core.job import Job
 from orlop.registry.auth import origin_of
+from orlop.registry.broken import Broken
 from orlop.registry.failures import Asked
 from orlop.registry.manifests import Place
 from orlop.registry.transport import Endpoint, Transport
-from orlop.registry.wire import Answer, Broken
+from orlop.registry.wire import Answer
 
 # More than one registry accepts (ECR).
 MOST = 1000

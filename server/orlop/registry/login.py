@@ -8,10 +8,10 @@ from orlop.core import errors
 from orlop.core.job import Job
 from orlop.registry import challenge
 from orlop.registry.auth import Place
+from orlop.registry.broken import Broken
 from orlop.registry.credentials import Credential, Login, Secret
 from orlop.registry.failures import Asked
 from orlop.registry.transport import Transport
-from orlop.registry.wire import Broken
 
 
 @attrs.frozen

@@ -17,9 +17,10 @@ from orlop.core.descriptor import MAX_DOCUMENT, Descriptor, Index, Manifest
 from orlop.core.digest import Digest
 from orlop.core.job import Job
 from orlop.core.mediatype import MediaType
+from orlop.registry.broken import Broken
 from orlop.registry.failures import Asked
 from orlop.registry.transport import Endpoint, Transport
-from orlop.registry.wire import Answer, Broken
+from orlop.registry.wire import Answer
 
 # Without the OCI types some registries say that a manifest they have is unknown.
 _TYPES = (MediaType.OCI_INDEX, MediaType.OCI_MANIFEST, MediaType.DOCKER_INDEX, MediaType.DOCKER_MANIFEST)

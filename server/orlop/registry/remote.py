@@ -17,10 +17,11 @@ from orlop.core.job import Job
 from orlop.core.reference import Reference
 from orlop.registry import failures, listing, manifests
 from orlop.registry.blobs import BlobStream
+from orlop.registry.broken import Broken
 from orlop.registry.failures import Asked
 from orlop.registry.manifests import Place
 from orlop.registry.transport import Endpoint, Transport
-from orlop.registry.wire import Answer, Broken
+from orlop.registry.wire import Answer
 
 # Smaller blobs are fetched anew rather than kept.
 _WORTH_KEEPING = 1 << 20

@@ -13,12 +13,13 @@ from orlop.core.job import Job
 from orlop.core.reference import HUB
 from orlop.registry import challenge, configuration, failures, ratelimit, retrying, tls
 from orlop.registry.auth import Authorizer, Grant, Place, origin_of
+from orlop.registry.broken import Broken
 from orlop.registry.challenge import Challenge
 from orlop.registry.configuration import RegistryConfig
 from orlop.registry.credentials import Credentials
 from orlop.registry.failures import Asked
 from orlop.registry.ratelimit import RateLimit
-from orlop.registry.wire import Answer, Body, Broken, Wire
+from orlop.registry.wire import Answer, Body, Wire
 
 WIRE_HUB = "registry-1.docker.io"
 ERROR_LIMIT = 64 << 10

@@ -1,50 +1,33 @@
-"""The wire: sends one HTTP request over a pooled connection and gives back the raw answer, nothing decided.
-
-`requests` is used through its adapter alone: a session would take passwords from `~/.netrc`, certificates and proxies
-from the environment, cookies from one server to the next, and follow redirects with the wrong headers.
-"""
+"""The wire: sends one HTTP request over a pooled connection and gives back the raw answer, nothing decided."""
 
 from __future__ import annotations
 
 import contextlib
 import ipaddress
-import os
-import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 from urllib.parse import urljoin, urlsplit
 
 import attrs
 
 from orlop.core import errors
 from orlop.core.job import Job
+from orlop.registry import adapter as adapters
 from orlop.registry import configuration, tls
+from orlop.registry.broken import Broken, told_plainly
 from orlop.registry.configuration import RegistryConfig
 
 # It costs a tenth of a second, which a process that asks no registry need not pay.
 if TYPE_CHECKING:
-    from requests import PreparedRequest, Response
+    from requests import Response
     from requests.adapters import HTTPAdapter
 
-POOL = 32
 PIECE = 1 << 20
 _GATHER_SECONDS = 0.1
 _SMALL = 64 << 10
-
-
-class Broken(Exception):
-    """No answer came; `failures` makes an error for people of it.
-
-    `kind` is name, connect, proxy, tls, plain, timeout or dropped; only the last two are chance.
-    """
-
-    def __init__(self, kind: str, text: str) -> None:
-        super().__init__(text)
-        self.kind = kind
-        self.text = text
 
 
 @attrs.frozen
@@ -142,11 +125,11 @@ class Answer:
         read1 = getattr(self._raw, "read1", None)
         if read1 is None:
             return self._read(min(count, _SMALL), decode=False)
-        with _told_plainly():
+        with told_plainly():
             return bytes(read1(count, decode_content=False))
 
     def _read(self, count: int, *, decode: bool) -> bytes:
-        with _told_plainly():
+        with told_plainly():
             return bytes(self._raw.read(count, decode_content=decode))
 
     @contextlib.contextmanager
@@ -165,9 +148,7 @@ class Answer:
 
     def _shut(self) -> None:
         with contextlib.suppress(Exception):
-            twin = socket.socket(fileno=os.dup(self._raw.fileno()))
-            with twin:
-                twin.shutdown(socket.SHUT_RDWR)
+            adapters.shut(self._raw.fileno())
 
 
 class Wire:
@@ -176,6 +157,8 @@ class Wire:
     def __init__(self, config: RegistryConfig) -> None:
         self.config = config
         self._guard = threading.Lock()
+        # The job for which each thread sends now, so that a cancellation can break a wait.
+        self._local = threading.local()
         self._adapters: dict[tuple[str, bool], HTTPAdapter] = {}
 
     def send(
@@ -188,15 +171,23 @@ class Wire:
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise Broken("name", f"not a web address: {url[:200]!r}")
         adapter = self._adapter(parts.netloc.rpartition("@")[2].lower(), verify=verify)
-        request = _prepared(method, url, {**headers, "User-Agent": self.config.user_agent}, body, job)
-        with _told_plainly():
-            response = adapter.send(
-                request,
-                stream=True,
-                timeout=(self.config.connect_seconds, self.config.stall_seconds),
-                verify=verify,
-                proxies=self._proxies(parts.hostname, parts.netloc),
-            )
+        pieces, size = (None, None) if body is None else (_checked(body.open(), job), body.size)
+        request = adapters.prepared(method, url, {**headers, "User-Agent": self.config.user_agent}, pieces, size)
+        self._local.job = job
+        try:
+            with told_plainly():
+                response = adapter.send(
+                    request,
+                    stream=True,
+                    timeout=(self.config.connect_seconds, self.config.stall_seconds),
+                    verify=verify,
+                    proxies=self._proxies(parts.hostname, parts.netloc),
+                )
+        except Broken:
+            job.checkpoint()
+            raise
+        finally:
+            self._local.job = None
         return Answer(response, method, url, job)
 
     def close(self) -> None:
@@ -210,7 +201,7 @@ class Wire:
         with self._guard:
             adapter = self._adapters.get((netloc, verify))
             if adapter is None:
-                adapter = _make_adapter(lambda: self._context(netloc, verify=verify))
+                adapter = adapters.make_adapter(lambda: self._context(netloc, verify=verify), lambda: self._local.job)
                 self._adapters[netloc, verify] = adapter
             return adapter
 
@@ -226,122 +217,11 @@ class Wire:
         return {scheme: proxy for scheme, proxy in proxies.items() if scheme != "no_proxy"}
 
 
-def _make_adapter(context: Callable[[], ssl.SSLContext]) -> HTTPAdapter:
-    from requests.adapters import HTTPAdapter  # noqa: PLC0415 - see above
-
-    class Adapter(HTTPAdapter):
-        """The library's adapter with TLS settings of ours, made at the first use of TLS."""
-
-        def __init__(self) -> None:
-            self._guard = threading.Lock()
-            self._context: ssl.SSLContext | None = None
-            super().__init__(pool_connections=4, pool_maxsize=POOL)
-
-        def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:  # noqa: ARG002 - the library's
-            """Leave trust to the settings: the library would add its own list of authorities."""
-            if str(url).lower().startswith("https"):
-                conn.conn_kw["ssl_context"] = self._made()
-                conn.cert_reqs = "CERT_REQUIRED" if verify else "CERT_NONE"
-
-        def _made(self) -> ssl.SSLContext:
-            with self._guard:
-                if self._context is None:
-                    self._context = context()
-                return self._context
-
-    return Adapter()
-
-
-def _prepared(method: str, url: str, headers: Mapping[str, str], body: Body | None, job: Job) -> PreparedRequest:
-    """A request whose URL stays as it was given (a signature may depend on it) and whose body is bytes as they are."""
-    from requests.models import PreparedRequest  # noqa: PLC0415 - see above
-    from requests.structures import CaseInsensitiveDict  # noqa: PLC0415
-
-    request = PreparedRequest()
-    request.method = method
-    request.url = url
-    request.headers = CaseInsensitiveDict({"Accept-Encoding": "identity", **headers})
-    request.hooks = {}
-    request._cookies = None  # type: ignore[attr-defined] # noqa: SLF001 - what `prepare_cookies` does
-    if body is None:
-        if method in ("POST", "PUT", "PATCH"):
-            request.headers["Content-Length"] = "0"
-    else:
-        if body.size is not None:
-            request.headers["Content-Length"] = str(body.size)
-        request.body = _checked(body.open(), job)  # type: ignore[assignment]
-    return request
-
-
 def _checked(pieces: Iterator[bytes], job: Job) -> Iterator[bytes]:
     for piece in pieces:
         job.checkpoint()
         if piece:
             yield piece
-
-
-@contextlib.contextmanager
-def _told_plainly() -> Iterator[None]:
-    """Turn whatever the libraries raise into `Broken`."""
-    try:
-        yield
-    except (errors.OrlopError, Broken):
-        raise
-    except Exception as error:
-        broken = _broken(error)
-        if broken is None:
-            raise
-        raise broken from error
-
-
-def _broken(error: Exception) -> Broken | None:
-    import http.client  # noqa: PLC0415
-
-    import requests  # noqa: PLC0415
-    import urllib3.exceptions as library  # noqa: PLC0415
-
-    if not isinstance(error, requests.RequestException | library.HTTPError | OSError | http.client.HTTPException):
-        return None
-    chain = tuple(_chain(error))
-    text = str(chain[-1]) or type(error).__name__
-    for one in chain:
-        if isinstance(one, ssl.SSLError):
-            if isinstance(one, ssl.SSLCertVerificationError):
-                return Broken("tls", one.verify_message or str(one))
-            reason = (one.reason or str(one)).replace("_", " ").lower()
-            plain = any(word in reason for word in ("wrong version number", "http request", "record layer failure"))
-            return Broken("plain" if plain else "tls", reason)
-        if isinstance(one, socket.gaierror):
-            return Broken("name", (one.strerror or str(one)).lower())
-    if any(isinstance(one, requests.exceptions.ProxyError | library.ProxyError) for one in chain):
-        return Broken("proxy", text)
-    if any(isinstance(one, library.NewConnectionError | ConnectionRefusedError) for one in chain):
-        return Broken("connect", _short(chain))
-    if any(isinstance(one, requests.ConnectTimeout | library.ConnectTimeoutError) for one in chain):
-        return Broken("connect", "no answer in time")
-    if any(isinstance(one, requests.Timeout | library.TimeoutError | TimeoutError) for one in chain):
-        return Broken("timeout", "no byte came in time")
-    return Broken("dropped", _short(chain))
-
-
-def _short(chain: tuple[BaseException, ...]) -> str:
-    for one in chain:
-        if isinstance(one, OSError) and one.strerror:
-            return one.strerror.lower()
-    return "the connection was closed"
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and what caused it, as the libraries nest it: as cause, as argument, as `reason`."""
-    seen: set[int] = set()
-    waiting = [error]
-    while waiting:
-        one = waiting.pop(0)
-        if not isinstance(one, BaseException) or id(one) in seen:
-            continue
-        seen.add(id(one))
-        yield one
-        waiting += [getattr(one, "reason", None), *one.args, one.__cause__, one.__context__]
 
 
 def _bypasses(no_proxy: str, hostname: str, netloc: str) -> bool:
