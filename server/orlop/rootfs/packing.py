@@ -53,9 +53,11 @@ class Part:
 
 
 class Packed:
-    """The compressed form of one layer's tar, made while it is read; what it became is known at the end."""
+    """The compressed form of one layer's tar, made anew whenever it is read; what it became is known at the end."""
 
-    def __init__(self, tar: IO[bytes], layer: Layer, media_type: str, count: Counted | None = None) -> None:
+    def __init__(
+        self, tar: Callable[[], IO[bytes]], layer: Layer, media_type: str, count: Counted | None = None
+    ) -> None:
         self.descriptor: Descriptor | None = None
         self._tar = tar
         self._layer = layer
@@ -64,10 +66,11 @@ class Packed:
 
     def __iter__(self) -> Iterator[bytes]:
         """The pieces; raises `Corrupt`, before the last one, when the tar is not that of the layer."""
+        self.descriptor = None
         packer = compression.compressor(Compression.GZIP, _LEVEL)
         plain, packed = hashlib.sha256(), hashlib.sha256()
         plain_size = size = 0
-        with self._tar as tar:
+        with self._tar() as tar:
             # Always as large, for the result depends on the pieces.
             while piece := _exactly(tar, _PIECE):
                 plain.update(piece)
@@ -127,8 +130,8 @@ class Packing:
         return layers.open_tar(self._store, self._workshop, part.layer, job)
 
     def pack(self, part: Part, job: Job, count: Counted | None = None) -> Packed:
-        """The layer compressed, from the start; `count` is told the bytes of its tar that are done."""
-        return Packed(self.tar(part, job), part.layer, _GZIP[self._docker], count)
+        """The layer compressed; `count` is told the bytes of its tar that are done."""
+        return Packed(lambda: self.tar(part, job), part.layer, _GZIP[self._docker], count)
 
     def remember(self, part: Part, form: Descriptor) -> None:
         """Know a packed layer again: the next push asks for it before anything is compressed."""
@@ -175,7 +178,7 @@ def repacked(store: Store, workshop: Workshop, descriptor: Descriptor, job: Job)
     layer = None if diff_id is None else store.layers.by_diff_id(diff_id)
     if layer is None or not descriptor.media_type.endswith("gzip"):
         return None
-    packed = Packed(layers.open_tar(store, workshop, layer, job), layer, descriptor.media_type)
+    packed = Packed(lambda: layers.open_tar(store, workshop, layer, job), layer, descriptor.media_type)
     return io.BufferedReader(_Pieces(iter(packed)), _PIECE)
 
 

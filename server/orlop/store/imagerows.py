@@ -106,6 +106,16 @@ def name(connection: Connection, reference: Reference, id: Digest, manifest: Dig
         )
 
 
+def know(connection: Connection, reference: Reference, id: Digest, manifest: Digest) -> None:  # noqa: A002 - the field's word
+    """Note a further manifest of an image, and the repository that knows the image by it."""
+    connection.execute("INSERT OR REPLACE INTO manifests (digest, image) VALUES (?, ?)", (str(manifest), str(id)))
+    connection.execute("DELETE FROM released WHERE digest = ?", (str(manifest),))
+    connection.execute(
+        "INSERT OR REPLACE INTO repo_digests (name, image, digest) VALUES (?, ?, ?)",
+        (stored_name(reference.with_digest(manifest)), str(id), str(manifest)),
+    )
+
+
 def unname(connection: Connection, reference: Reference) -> Digest | None:
     """Take a name away; the ID of the image that had it."""
     table = "refs" if reference.digest is None else "repo_digests"

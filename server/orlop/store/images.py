@@ -152,6 +152,24 @@ class Images:
             revision = journal.note(connection, journal.IMAGES)
         self._announce(revision)
 
+    def know(self, reference: Reference, id: Digest, manifest: Manifest) -> None:  # noqa: A002 - the field's word
+        """Keep a further manifest of the image, by which the repository of `reference` knows it (a repository digest).
+
+        The image's own manifest, that of what lies here, stays. Raises `Invalid` for the manifest of another image,
+        `ImageNotFound`.
+        """
+        document = manifest.descriptor
+        if manifest.config.digest != id:
+            raise errors.Invalid(f"manifest {document.digest} is not that of image {id}")
+        with locks.shared(self._layout.lock("gc")):
+            self._blobs.put_documents({document.digest: manifest.raw})
+            with self._database.write(durable=True) as connection:
+                if connection.execute("SELECT 1 FROM images WHERE id = ?", (str(id),)).fetchone() is None:
+                    raise _not_found(id)
+                imagerows.know(connection, reference, id, document.digest)
+                revision = journal.note(connection, journal.IMAGES)
+        self._announce(revision)
+
     def untag(self, reference: Reference) -> Digest | None:
         """Take a name away and tell whose it was; the image stays. None when nobody had it."""
         with self._database.write(durable=True) as connection:

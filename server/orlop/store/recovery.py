@@ -99,20 +99,27 @@ def _insert_layers(layout: Layout, connection: Connection, job: Job) -> dict[str
 
 def _insert_images(layout: Layout, connection: Connection, trees: dict[str, str], job: Job) -> int:
     blobs = Blobs(layout)
-    count = 0
+    documents = []
     for blob in blobs.all():
         job.checkpoint()
         manifest = _manifest(blobs, blob.digest, blob.size)
-        if manifest is None:
-            continue
+        if manifest is not None:
+            documents.append((manifest, blob.changed))
+    found: set[Digest] = set()
+    # An image's own manifest is the one whose layers lie here; it has others from repositories it was pushed to.
+    for manifest, changed in sorted(documents, key=lambda item: (_is_whole(blobs, trees, item[0]), item[1])):
         with contextlib.suppress(errors.NotFound, errors.Corrupt, errors.Invalid):
             config = imageconfig.parse(blobs.read(manifest.config.digest))
             if len(config.diff_ids) == len(manifest.layers):
                 # A diff ID without a tree stands for a layer that is lost.
                 layers = tuple(trees.get(str(diff_id), str(diff_id)) for diff_id in config.diff_ids)
-                imagerows.insert(connection, manifest, layers, None, blob.changed or time.time())
-                count += 1
-    return count
+                imagerows.insert(connection, manifest, layers, None, changed or time.time())
+                found.add(manifest.config.digest)
+    return len(found)
+
+
+def _is_whole(blobs: Blobs, trees: dict[str, str], manifest: Manifest) -> bool:
+    return all(str(layer.digest) in trees or blobs.has(layer.digest) for layer in manifest.layers)
 
 
 def _insert_names(layout: Layout, connection: Connection) -> int:

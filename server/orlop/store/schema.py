@@ -51,5 +51,13 @@ CREATE TABLE changes (revision INTEGER PRIMARY KEY AUTOINCREMENT, kinds TEXT NOT
 CREATE TABLE settings (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 """
 
+# Repositories that had a blob when they were last asked: `domain` and `path` are the parts of a reference.
+_ORIGINS = """
+CREATE TABLE origins (
+    domain TEXT NOT NULL, digest TEXT NOT NULL, path TEXT NOT NULL, seen REAL NOT NULL,
+    PRIMARY KEY (domain, digest, path)
+) WITHOUT ROWID;
+"""
+
 # Entry N takes a database of version N to version N + 1. Entries are only ever added.
-STEPS: tuple[str, ...] = (_FIRST,)
+STEPS: tuple[str, ...] = (_FIRST, _ORIGINS)

@@ -19,6 +19,7 @@ from orlop.store.journal import Journal
 from orlop.store.layers import Layers
 from orlop.store.layout import Layout
 from orlop.store.leases import Leases
+from orlop.store.origins import Origins
 from orlop.store.partials import Partials
 from orlop.store.settling import Settler
 from orlop.store.trash import Trash, remove_plainly
@@ -62,6 +63,7 @@ class Store:
         self.images = Images(self.layout, database, self.blobs, self.journal, boot, self._settler.request)
         self.cache = BuildCache(self.layout, database, boot)
         self.leases = Leases(database)
+        self.origins = Origins(database)
         self.files = FileHashes(database)
         self._boot = boot
 
