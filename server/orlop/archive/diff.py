@@ -56,25 +56,45 @@ def write_layer(
     try:
         fd = os.open(root, DIRECTORY)
         try:
-            return _Walk(fd, TarWriter(out), omit, times or {}).write()
+            return Walk(fd, TarWriter(out), omit, times).write()
         finally:
             os.close(fd)
     except OSError as error:
         raise errors.from_os(error, "read a layer") from error
 
 
-class _Walk:
-    __slots__ = ("_entries", "_links", "_omit", "_root", "_size", "_skipped", "_times", "_writer")
+class Walk:
+    """One walk through a tree, or through a single file of it; entries go to `writer`.
 
-    def __init__(self, root: int, writer: TarWriter, omit: AbstractSet[bytes], times: Mapping[bytes, int]) -> None:
+    `whole` writes the root's own entry in any case; `patient` writes a file that shrinks meanwhile with zeros at its
+    end instead of refusing it.
+    """
+
+    __slots__ = (
+        "_entries", "_links", "_omit", "_patient", "_root", "_size", "_skipped", "_times", "_whole", "_writer",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        root: int,
+        writer: TarWriter,
+        omit: AbstractSet[bytes] = frozenset(),
+        times: Mapping[bytes, int] | None = None,
+        *,
+        whole: bool = False,
+        patient: bool = False,
+    ) -> None:
         self._root = root
         self._writer = writer
         self._omit = omit
-        self._times = times
+        self._times = times or {}
+        self._whole = whole
+        self._patient = patient
         self._links: dict[tuple[int, int], bytes] = {}
         self._size = self._entries = self._skipped = 0
 
     def write(self) -> Written:
+        """Write the tree at the root and the end of the tar."""
         # Every path is opened from the root: one descriptor at a time, however deep the tree.
         pending = [b""]
         while pending:
@@ -85,6 +105,17 @@ class _Walk:
             finally:
                 os.close(fd)
             pending.extend(reversed(below))
+        return self._finish()
+
+    def write_one(self, name: bytes) -> Written:
+        """Write only the entry `name` of the root, which is no directory, and the end of the tar."""
+        if os.stat(name, dir_fd=self._root, follow_symlinks=False).st_mode & _FORMAT == _REGULAR:
+            self._file(self._root, name, name)
+        else:
+            self._other(self._root, name, b"")
+        return self._finish()
+
+    def _finish(self) -> Written:
         self._writer.finish()
         return Written(self._size, self._entries, self._writer.size, self._skipped)
 
@@ -93,7 +124,7 @@ class _Walk:
         status = os.fstat(fd)
         names = os.listxattr(fd)
         xattrs = _xattrs(fd, names, path) if names else {}
-        if path or status.st_mode & 0o7777 != 0o755 or status.st_uid or status.st_gid or xattrs:
+        if path or self._whole or status.st_mode & 0o7777 != 0o755 or status.st_uid or status.st_gid or xattrs:
             entry = _entry(path or b".", entries.DIRECTORY, status, xattrs)
             entry.mtime_ns = self._times.get(path, entry.mtime_ns)
             self._add(entry)
@@ -137,7 +168,9 @@ class _Walk:
             while left:
                 chunk = os.read(fd, min(_PIECE, left))
                 if not chunk:
-                    break
+                    if not self._patient:
+                        break
+                    chunk = bytes(min(_PIECE, left))
                 left -= len(chunk)
                 writer.data(chunk)
             writer.end(entry)

@@ -27,11 +27,13 @@ class TarWriter:
     """Turns entries and their bytes into a stream handed to `write` in large pieces.
 
     The same entries always give the same bytes: no user names, no clock, no padding but zeros. Sparse maps are not
-    written; a hole is written as the zeros it reads as.
+    written; a hole is written as the zeros it reads as. `rename` gives the names of entries, and those that hard links
+    point to, as they shall be in the tar.
     """
 
-    def __init__(self, write: Callable[[bytes], object]) -> None:
+    def __init__(self, write: Callable[[bytes], object], rename: Callable[[bytes], bytes] | None = None) -> None:
         self._write = write
+        self._rename = rename
         self._parts: list[bytes] = []
         self._held = 0
         self._owners: dict[tuple[int, int, int], bytes] = {}
@@ -51,7 +53,12 @@ class TarWriter:
 
     def begin(self, entry: Entry) -> None:
         """Write the header of an entry; its bytes follow by `data`, then `end`."""
-        name = entry.name + b"/" if entry.kind == entries.DIRECTORY and entry.name[-1:] != b"/" else entry.name
+        name, linkname = entry.name, entry.linkname
+        if self._rename is not None:
+            name = self._rename(name)
+            linkname = self._rename(linkname) if entry.kind == entries.HARDLINK else linkname
+        if entry.kind == entries.DIRECTORY and name[-1:] != b"/":
+            name += b"/"
         size = entry.size if entry.kind == entries.FILE else 0
         seconds, fraction = divmod(entry.mtime_ns, 1_000_000_000)
         pax: dict[bytes, bytes] = {}
@@ -60,8 +67,8 @@ class TarWriter:
             seconds = seconds if 0 <= seconds < _LONG_LIMIT else 0
         if len(name) > _NAME_FIELD:
             pax[b"path"] = name
-        if len(entry.linkname) > _NAME_FIELD:
-            pax[b"linkpath"] = entry.linkname
+        if len(linkname) > _NAME_FIELD:
+            pax[b"linkpath"] = linkname
         if size >= _LONG_LIMIT:
             pax[b"size"] = b"%d" % size
         if entry.uid >= _ID_LIMIT:
@@ -89,7 +96,7 @@ class TarWriter:
                 owner,
                 size if size < _LONG_LIMIT else 0,
                 seconds,
-                entry.linkname[:_NAME_FIELD],
+                linkname[:_NAME_FIELD],
                 tarheader.device_field(entry.devmajor, entry.devminor) if entry.kind in entries.DEVICES else _NO_DEVICE,
             )
         )

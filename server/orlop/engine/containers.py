@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -23,6 +24,9 @@ from orlop.runtime.spec import ExitStatus
 from orlop.store import users
 from orlop.store.images import Image
 from orlop.store.store import Store
+
+if TYPE_CHECKING:
+    from orlop.engine.copies import Copies
 
 
 @attrs.frozen(kw_only=True)
@@ -162,6 +166,13 @@ class Containers:
     def images_in_use(self) -> tuple[str, ...]:
         """The image ID of every container."""
         return tuple(item.image.id for item in self.manager.list())
+
+    @cached_property
+    def copies(self) -> Copies:
+        """Files in and out of containers."""
+        from orlop.engine.copies import Copies  # noqa: PLC0415
+
+        return Copies(self._workshop, self.manager)
 
     def close(self) -> None:
         """Let go; containers go on."""

@@ -7,7 +7,9 @@ import os
 
 from orlop.archive import apply as applying
 from orlop.archive import diff, removal
-from orlop.rootfs import copying, inspecting, merged, mounting, people, placing, unpacking
+from orlop.archive import pack as packing
+from orlop.archive import unpack as unpacker
+from orlop.rootfs import changes, copying, inspecting, merged, mounting, people, placing, unpacking, visiting
 from orlop.runtime import launch
 from orlop.runtime.init import stubs
 from orlop.runtime.linux import namespaces
@@ -64,15 +66,8 @@ def seal(params: dict[str, Any], _: list[int], __: Channel) -> dict[str, Any]:
 
 def tar(params: dict[str, Any], fds: list[int], _: Channel) -> dict[str, Any]:
     """Write the canonical tar of the layer at `root` to `fds[0]`; `stubs` are mount points to leave out of it."""
-    target = fds[0]
     omit, times = stubs.traces(params["root"], params.get("stubs") or {})
-
-    def send(data: bytes) -> None:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(target, view) :]
-
-    written = diff.write_layer(params["root"], send, omit=omit, times=times)
+    written = diff.write_layer(params["root"], lambda data: _send_all(fds[0], data), omit=omit, times=times)
     return {"size": written.size, "entries": written.entries}
 
 
@@ -151,6 +146,57 @@ def listing(params: dict[str, Any], _: list[int], __: Channel) -> dict[str, Any]
     return inspecting.describe(merged.View(params["lowers"]), params["path"])
 
 
+def changed(params: dict[str, Any], _: list[int], __: Channel) -> dict[str, Any]:
+    """What the directory `upper` changes upon `lowers`: see `changes.changes`."""
+    omit, _times = stubs.traces(params["upper"], params.get("stubs") or {})
+    return {"rows": changes.changes(params["lowers"], params["upper"], omit)}
+
+
+def locate(params: dict[str, Any], fds: list[int], _: Channel) -> dict[str, Any]:
+    """What a copy to `path` in a container's file system meets: see `visiting`; `fds` may be [root]."""
+    with visiting.visit(params["place"], fds[0] if fds else None) as root:
+        return visiting.locate(root, params["path"])
+
+
+def pack(params: dict[str, Any], fds: list[int], channel: Channel) -> dict[str, Any]:
+    """Write a tar of `path` in a container's file system to `fds[0]`; `fds` may go on with its root.
+
+    The event {"directory", "leaf"} comes first, and is answered with {"name"}: what it is called in the tar.
+    """
+    with visiting.visit(params["place"], fds[1] if len(fds) > 1 else None) as root:
+        parent, leaf = visiting.split(root, params["path"], follow=params["follow"])
+        try:
+            status = os.stat(leaf, dir_fd=parent, follow_symlinks=False)
+            directory = status.st_mode & 0o170000 == 0o040000
+            channel.send({"event": "found", "directory": directory, "leaf": os.fsdecode(leaf)})
+            received = channel.receive()
+            if received is None:
+                return {"size": 0, "entries": 0}
+            name = os.fsencode(received[0]["name"])
+            written = packing.pack(parent, leaf, name, lambda data: _send_all(fds[0], data))
+        finally:
+            os.close(parent)
+    return {"size": written.size, "entries": written.entries}
+
+
+def unpack(params: dict[str, Any], fds: list[int], _: Channel) -> dict[str, Any]:
+    """Unpack the plain tar on `fds[0]` into the directory `path` of a container; `fds` may go on with its root."""
+    with (
+        open(fds[0], "rb", buffering=0, closefd=False) as source,
+        visiting.visit(params["place"], fds[1] if len(fds) > 1 else None) as root,
+    ):
+        owner = params["owner"]
+        unpacked = unpacker.unpack(
+            source,
+            root,
+            params["path"],
+            owner=None if owner is None else (owner[0], owner[1]),
+            devices=not namespaces.in_user_namespace(),
+            owners=not namespaces.single_id(),
+        )
+    return {"size": unpacked.size, "entries": unpacked.entries}
+
+
 def users(params: dict[str, Any], _: list[int], __: Channel) -> dict[str, Any]:
     """The ids that `user[:group]` stands for in a snapshot of `lowers`, with warnings for unknown names."""
     uid, gid, warnings = people.resolve(merged.View(params["lowers"]).read, params["user"])
@@ -159,7 +205,9 @@ def users(params: dict[str, Any], _: list[int], __: Channel) -> dict[str, Any]:
 
 def leaves_no_trace(task: str, params: dict[str, Any]) -> bool:
     """Whether the process is as it was before the task: it has entered no namespace."""
-    return task != "run" and not any(match.get("unpack") for match in params.get("matches", ()))
+    return task not in ("run", "locate", "pack", "unpack") and not any(
+        match.get("unpack") for match in params.get("matches", ())
+    )
 
 
 TASKS: dict[str, Task] = {
@@ -176,7 +224,17 @@ TASKS: dict[str, Task] = {
     "read": read,
     "list": listing,
     "users": users,
+    "changed": changed,
+    "locate": locate,
+    "pack": pack,
+    "unpack": unpack,
 }
+
+
+def _send_all(target: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(target, view) :]
 
 
 def _gives(root: str, file: int) -> bool:

@@ -232,6 +232,18 @@ class Manager:
             with pausing.held(current, self._shims) if pause else contextlib.nullcontext():
                 yield current
 
+    @staticmethod
+    def root(found: Container) -> int:
+        """The root directory of a running container as it sees it, opened with O_PATH; raises `Conflict`."""
+        identity = container.identity(found.bundle)
+        if identity is not None:
+            with contextlib.suppress(OSError):
+                fd = os.open(f"/proc/{identity['pid']}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+                if state.alive(identity):
+                    return fd
+                os.close(fd)
+        raise errors.Conflict(f"cannot look into {found.name}: it has just ended", hint="Try again.")
+
     def stubs(self, found: Container) -> Mapping[str, Any]:
         """The mount points in the upper directory of a running container that were made for it (`init.stubs`)."""
         last = state.read(f"{found.bundle}/{state.STATE}") if found.alive else None
