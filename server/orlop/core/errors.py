@@ -162,11 +162,15 @@ class DiskFull(Unavailable):
 
 
 class RegistryError(OrlopError):
-    """A registry refused the request or broke; `status` is that of its answer (0: none), `codes` its own words."""
+    """A registry refused the request or broke.
+
+    `status` is that of its answer (0: none came), `codes` its own words, `after` the seconds it asks us to wait.
+    """
 
     kind = "registry-error"
     status = 0
     codes: tuple[str, ...] = ()
+    after = 0.0
 
 
 class Unauthorized(RegistryError):

@@ -286,6 +286,7 @@ class Transport:
                     body = b""
             error = failures.from_answer(answer.status, answer.headers, body, asked)
             error.status = answer.status
+            error.after = retrying.retry_after(answer.headers) or 0.0
             error.codes = failures.read(body, answer.headers.get("Content-Type", "")).codes
             return error
 
