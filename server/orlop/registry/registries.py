@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from orlop.core.content import Partials
@@ -23,6 +24,7 @@ from orlop.registry.transport import Transport
 if TYPE_CHECKING:
     from orlop.registry.deletion import Deleted
     from orlop.registry.login import Ping
+    from orlop.registry.writer import RemoteWriter
 
 
 class Registries:
@@ -40,6 +42,19 @@ class Registries:
     def reader(self, reference: Reference, *, partials: Partials | None = None, job: Job | None = None) -> Remote:
         """A source of the images of one repository: its mirrors first, then the registry itself."""
         return Remote(self.transport, reference, job or Job(), partials=partials)
+
+    def writer(
+        self,
+        reference: Reference,
+        *,
+        job: Job | None = None,
+        mount_from: Callable[[Digest], tuple[str, ...]] = lambda _: (),
+        not_there: Callable[[Digest, str], None] = lambda _, __: None,
+    ) -> RemoteWriter:
+        """A destination: the repository of `reference`, at the registry itself. To be closed; see `RemoteWriter`."""
+        from orlop.registry.writer import RemoteWriter  # noqa: PLC0415
+
+        return RemoteWriter(self.transport, reference, job or Job(), mount_from=mount_from, not_there=not_there)
 
     def inspect(self, reference: Reference, job: Job) -> tuple[Descriptor, Manifest | Index]:
         """What a name stands for at its registry, and that document."""

@@ -118,12 +118,13 @@ class Packing:
         """The image's configuration, which no packing changes."""
         return self._store.blobs.read(self.manifest.config.digest)
 
-    def blob(self, form: Descriptor) -> IO[bytes] | None:
-        """The bytes of a form if they lie here, from the start; the caller closes."""
-        try:
-            return self._store.blobs.open(form.digest)
-        except errors.NotFound:
-            return None
+    def keeps(self, form: Descriptor) -> bool:
+        """Whether the bytes of a form lie here."""
+        return self._store.blobs.has(form.digest)
+
+    def blob(self, form: Descriptor) -> IO[bytes]:
+        """The bytes of a form that lies here, from the start; the caller closes."""
+        return self._store.blobs.open(form.digest)
 
     def tar(self, part: Part, job: Job) -> IO[bytes]:
         """The layer uncompressed; the caller closes."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 
 import attrs
 
@@ -13,11 +13,12 @@ from orlop.core.content import Fetching, LayerSink, Reader, Writer
 from orlop.core.descriptor import MAX_DOCUMENT, Descriptor, Index, Manifest
 from orlop.core.digest import Digest
 from orlop.core.imageconfig import ImageConfig
-from orlop.core.job import CancelToken, Job
+from orlop.core.job import Job
 from orlop.core.platform import Platform
 from orlop.core.reference import Reference
 from orlop.transfer import meter
 from orlop.transfer.select import select
+from orlop.transfer.together import together
 
 PARALLEL = 3
 _DEPTH = 4
@@ -132,51 +133,28 @@ class _Copier:
 
     def _copy_blobs(self, blobs: list[Descriptor]) -> None:
         """Copy several at once; the first failure stops the others and is raised."""
-        if not blobs:
-            return
-        token = CancelToken()
-        release = self._job.token.on_cancel(token.cancel)
-        job = Job(self._job.tell, token)
-        try:
-            with ThreadPoolExecutor(min(self._parallel, len(blobs)), thread_name_prefix="transfer") as pool:
-                futures = [pool.submit(self._copy_blob, blob, job) for blob in blobs]
-            results = [_result(future) for future in futures]
-        finally:
-            release()
-        self._job.checkpoint()
-        failures = [result for result in results if isinstance(result, BaseException)]
-        # Those that were stopped because of another say no more than that.
-        for failure in sorted(failures, key=lambda item: isinstance(item, errors.Cancelled)):
-            raise failure
+        results = together([partial(self._copy_blob, blob) for blob in blobs], self._job, self._parallel)
         self.copied += sum(result is True for result in results)
         self.skipped += sum(result is False for result in results)
 
     def _copy_blob(self, blob: Descriptor, job: Job) -> bool:
+        job.checkpoint()
+        if self._sink.has(blob):
+            meter.tell(job, blob, meter.EXISTS, blob.size)
+            return False
         try:
-            job.checkpoint()
-            if self._sink.has(blob):
-                meter.tell(job, blob, meter.EXISTS, blob.size)
-                return False
-            try:
-                self._move_blob(blob, job)
-            except errors.Corrupt as error:
-                if not isinstance(self._source, Fetching):
-                    raise
-                job.note(f"{error.message}; fetching it once more", "warning")
-                self._move_blob(blob, job)
-            meter.tell(job, blob, meter.DONE, blob.size)
-        except BaseException:
-            job.token.cancel()
-            raise
+            self._move_blob(blob, job)
+        except errors.Corrupt as error:
+            if not isinstance(self._source, Fetching):
+                raise
+            job.note(f"{error.message}; fetching it once more", "warning")
+            self._move_blob(blob, job)
+        meter.tell(job, blob, meter.DONE, blob.size)
         return True
 
     def _move_blob(self, blob: Descriptor, job: Job) -> None:
         with meter.Meter(self._source.open(blob, job), blob, job) as file:
             self._sink.put(blob, file, job)  # type: ignore[arg-type]
-
-
-def _result(future: Future[bool]) -> bool | BaseException:
-    return future.exception() or future.result()
 
 
 def _parse(raw: bytes, manifest: Manifest) -> ImageConfig | None:
