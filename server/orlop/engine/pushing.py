@@ -68,7 +68,7 @@ def push(
 ) -> Pushed:  # fmt: skip
     """Push the image of that name, or `image` under it.
 
-    Asks first whether the account may, raising `Denied` or `Unauthorized` with nothing sent. What the registry has, in
+    Where the account may not, the registry says so before anything is compressed: `Denied`, `Unauthorized`. What the registry has, in
     this repository or in another one that is known to have it, does not travel. The image ID stays; the manifest that
     was sent is kept, so that the image is known by its digest from now on.
     """
@@ -78,7 +78,6 @@ def push(
         packing = Packing(store, workshop, image)
         writer = _writer(store, registries, name, job)
         try:
-            writer.check_push(job)
             return _Push(store, packing, writer, image, name).run(job)
         finally:
             writer.close()
