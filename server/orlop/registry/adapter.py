@@ -27,8 +27,11 @@ _POOL = 32
 
 def make_adapter(context: Callable[[], ssl.SSLContext], current: Callable[[], Job | None]) -> HTTPAdapter:
     """An adapter for one host; `current` tells the job of the calling thread."""
-    from requests.adapters import HTTPAdapter  # noqa: PLC0415 - see above
+    import urllib3  # noqa: PLC0415 - see above
+    from requests.adapters import HTTPAdapter  # noqa: PLC0415
 
+    # Who is asked without verification was configured so, and is not told of it at every request.
+    urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     pools = _watched_pools(current)
 
     class Adapter(HTTPAdapter):

@@ -29,7 +29,8 @@ def tags_of(transport: Transport, place: Place, digest: Digest, job: Job) -> tup
         job.checkpoint()
         try:
             descriptor, _ = manifests.resolve(transport, place, tag, job)
-        except errors.ManifestUnknown:
+        except (errors.ManifestUnknown, errors.Invalid):
+            # Gone meanwhile, or nothing that we read: then it is another one.
             continue
         if descriptor.digest == digest:
             found.append(tag)

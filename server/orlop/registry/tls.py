@@ -34,6 +34,11 @@ def find(config: RegistryConfig, host: HostConfig) -> Trust:
     return Trust(tuple(cas), tuple(pairs))
 
 
+def has_own_authority(config: RegistryConfig, host: HostConfig) -> bool:
+    """Whether a certificate authority is configured for this very host: then it has to prove itself."""
+    return len(find(config, host).ca_files) > len(config.ca_files)
+
+
 def context(trust: Trust, *, verify: bool) -> ssl.SSLContext:
     """The TLS settings; raises `Invalid` naming the file that cannot be used."""
     made = ssl.create_default_context()

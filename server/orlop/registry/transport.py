@@ -235,7 +235,7 @@ class Transport:
             return _Origin(_url(endpoint.scheme, endpoint.netloc), not host.insecure)
         if host.insecure:
             ways = (("https", False), ("http", True))
-        elif configuration.is_loopback(endpoint.netloc) and not tls.find(self.config, host).ca_files:
+        elif configuration.is_loopback(endpoint.netloc) and not tls.has_own_authority(self.config, host):
             ways = (("http", True), ("https", False))
         else:
             return _Origin(_url("https", endpoint.netloc), verify=True)

@@ -86,7 +86,9 @@ def test_a_server_that_ignores_ranges_is_skipped_through() -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        lambda first: Reply(206, {"Content-Range": f"bytes {first + 1}-{len(DATA) - 1}/{len(DATA)}"}, DATA[first + 1 :]),
+        lambda first: Reply(
+            206, {"Content-Range": f"bytes {first + 1}-{len(DATA) - 1}/{len(DATA)}"}, DATA[first + 1 :]
+        ),
         lambda first: Reply(206, {"Content-Range": f"bytes {first}-{len(DATA) - 1}/{len(DATA) + 5}"}, DATA[first:]),
         lambda first: Reply(206, {}, DATA[first:]),
         # A length that never comes, as one registry really says.
@@ -108,7 +110,10 @@ def test_a_wrong_range_never_gives_wrong_bytes(wrong: object) -> None:
 
 
 def test_more_bytes_than_announced_are_refused() -> None:
-    with serving(lambda request: _ping(request) or Reply(200, {}, DATA + b"x")) as served, pytest.raises(errors.Corrupt):
+    with (
+        serving(lambda request: _ping(request) or Reply(200, {}, DATA + b"x")) as served,
+        pytest.raises(errors.Corrupt),
+    ):
         _read(served)
     chunked = {"Transfer-Encoding": "chunked", "Content-Length": ""}
 
@@ -221,7 +226,11 @@ def test_a_foreign_layer_comes_from_its_own_address_without_our_login() -> None:
     def registry(request: Request) -> Reply:
         return Reply(404) if "Authorization" in request.headers else Reply(401, challenge)
 
-    with serving(registry) as served, serving(lambda _: Reply(401, challenge)) as other, serving(lambda _: Reply(200, {}, DATA)) as elsewhere:
+    with (
+        serving(registry) as served,
+        serving(lambda _: Reply(401, challenge)) as other,
+        serving(lambda _: Reply(200, {}, DATA)) as elsewhere,
+    ):
         memory = Memory()
         for one in (served, other, elsewhere):
             memory.save(one.netloc, Credential("joe", Secret("s")))

@@ -96,6 +96,13 @@ def test_any_body_is_read_as_one_printable_line(body: bytes) -> None:
     assert len(text) <= 300
 
 
-@given(st.recursive(st.none() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["errors", "code", "message", "details"]), inner)))
+@given(
+    st.recursive(
+        st.none() | st.integers() | st.text(),
+        lambda inner: (
+            st.lists(inner) | st.dictionaries(st.sampled_from(["errors", "code", "message", "details"]), inner)
+        ),
+    )
+)
 def test_any_json_is_read_without_failing(data: object) -> None:
     failures.read(json.dumps(data).encode())
