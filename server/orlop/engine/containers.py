@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -16,17 +17,21 @@ from orlop.engine import containerview, creation
 from orlop.engine.creation import RunOptions
 from orlop.engine.settings import Settings
 from orlop.rootfs.workshop import Workshop
+from orlop.runtime import usage
 from orlop.runtime.container import Container, ImageOrigin
+from orlop.runtime.linux import freezer
 from orlop.runtime.logs import LogLine
 from orlop.runtime.manager import Manager
 from orlop.runtime.sessions import ExecSession, Session
 from orlop.runtime.spec import ExitStatus
+from orlop.runtime.usage import Usage
 from orlop.store import users
 from orlop.store.images import Image
 from orlop.store.store import Store
 
 if TYPE_CHECKING:
     from orlop.engine.copies import Copies
+    from orlop.engine.volumes import Volumes
 
 
 @attrs.frozen(kw_only=True)
@@ -48,24 +53,26 @@ class Containers:
         self._settings = settings
         self._manager: Manager | None = None
 
-    def create(self, options: RunOptions) -> Container:
+    def create(self, options: RunOptions, job: Job | None = None) -> Container:
         """Create a container; raises `ImageNotFound`, `Conflict` for a name that is taken, `Invalid`."""
         image = self._store.images.find(options.image)
-        spec = creation.specification(self._store, image, options)
         config = creation.configuration(image.config.config, options)
+        wanted = creation.mounts(image.config.config, options)
+        creation.specification(self._store, image, options)  # what is wrong shows before volumes are made
 
         def remember(bundle: Path) -> None:
             users.write(bundle, [layer.id for layer in image.layers], image.id)
 
-        created = self.manager.create(
-            spec,
-            ImageOrigin(options.image, str(image.id)),
-            name=options.name,
-            labels=config.labels,
-            auto_remove=options.remove,
-            prepare=remember,
-            config=imageconfig.write_run_config(config),
-        )
+        with self.volumes.mounts(wanted, image, job or Job()) if wanted else contextlib.nullcontext(()) as mounted:
+            created = self.manager.create(
+                creation.specification(self._store, image, options, mounted),
+                ImageOrigin(options.image, str(image.id)),
+                name=options.name,
+                labels=config.labels,
+                auto_remove=options.remove,
+                prepare=remember,
+                config=imageconfig.write_run_config(config),
+            )
         self._store.journal.bump(("containers",))
         return created
 
@@ -118,11 +125,46 @@ class Containers:
         """Wait for the end."""
         return self.manager.wait(name, job)
 
-    def remove(self, name: str, job: Job, *, force: bool = False) -> Container:
-        """Remove one; with `force` a running one is killed first."""
+    def remove(self, name: str, job: Job, *, force: bool = False, volumes: bool = False) -> Container:
+        """Remove one; with `force` a running one is killed first, with `volumes` its anonymous volumes go too."""
         gone = self.manager.remove(name, job, force=force)
+        if volumes or gone.auto_remove:
+            self.volumes.forget(gone, job)
         self._store.journal.bump(("containers",))
         return gone
+
+    def restart(self, name: str, job: Job, timeout: float | None = None) -> None:
+        """Stop it if it runs, and start it again."""
+        found = self.manager.inspect(name)
+        self.manager.stop(found.id, job, timeout=timeout)
+        self.start(found.id, job)
+
+    def rename(self, name: str, new: str, job: Job) -> None:
+        """Give it another name."""
+        self.manager.rename(name, new, job)
+        self._store.journal.bump(("containers",))
+
+    def prune(self, job: Job) -> tuple[str, ...]:
+        """Remove every container that does not run; their IDs."""
+        gone = []
+        for each in self.manager.list():
+            if not each.alive:
+                with contextlib.suppress(errors.ContainerNotFound, errors.Conflict):
+                    gone.append(self.remove(each.id, job).id)
+        return tuple(gone)
+
+    def usage(self, names: tuple[str, ...], job: Job) -> tuple[tuple[Container, Usage | None], ...]:
+        """What running containers use, all of them unless some are named."""
+        found = tuple(map(self.manager.inspect, names)) if names else self.list()
+        used = usage.measure(found, job)
+        return tuple((each, used.get(each.id)) for each in found)
+
+    def processes(self, name: str) -> tuple[Container, list[int]]:
+        """A running container and its processes, by the numbers they have here; raises `Conflict`."""
+        found = self.manager.inspect(name)
+        if found.pid is None:
+            raise errors.Conflict(f"the container {found.name} is not running")
+        return found, freezer.members(found.pid)
 
     def commit(self, name: str, reference: str | None, options: CommitOptions, job: Job) -> Image:
         """An image of what the container has changed; raises `ContainerNotFound`, `Invalid`, `InvalidReference`."""
@@ -168,6 +210,13 @@ class Containers:
         return tuple(item.image.id for item in self.manager.list())
 
     @cached_property
+    def volumes(self) -> Volumes:
+        """Volumes."""
+        from orlop.engine.volumes import Volumes  # noqa: PLC0415
+
+        return Volumes(self._store, self._workshop, self.manager.list)
+
+    @cached_property
     def copies(self) -> Copies:
         """Files in and out of containers."""
         from orlop.engine.copies import Copies  # noqa: PLC0415
@@ -192,10 +241,8 @@ class Containers:
         return self._manager
 
     def _discard(self, name: str, job: Job) -> None:
-        try:
-            self.manager.remove(name, job)
-        except errors.ContainerNotFound:
-            return
+        with contextlib.suppress(errors.ContainerNotFound):
+            self.volumes.forget(self.manager.remove(name, job), job)
 
     def _remove_tree(self, path: Path) -> None:
         self._workshop.call("remove", {"path": str(path)}, Job())

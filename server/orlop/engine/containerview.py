@@ -6,6 +6,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from orlop.runtime.container import Container
+from orlop.runtime.network.ports import ALL_IPV4
+from orlop.runtime.spec import Mount
+
+# How the path of a volume's directory goes: that of all volumes, and what is in each.
+VOLUME_PLACE = ("volumes", "_data")
 
 
 def document(item: Container) -> dict[str, Any]:
@@ -47,8 +52,33 @@ def document(item: Container) -> dict[str, Any]:
             "WorkingDir": spec.cwd,
             "Labels": dict(item.labels),
         },
-        "NetworkSettings": {"IPAddress": item.address or "", "Ports": {}},
+        "Mounts": [_mount(each) for each in spec.mounts if not each.source.startswith(f"{item.bundle}/")],
+        "NetworkSettings": {"IPAddress": item.address or "", "Ports": _ports(item)},
     }
+
+
+def _mount(mount: Mount) -> dict[str, Any]:
+    """A volume is known by where it lies: `volumes/NAME/_data` below the store."""
+    parts = mount.source.rsplit("/", 3)
+    volume = parts[2] if mount.kind == "bind" and len(parts) == 4 and (parts[1], parts[3]) == VOLUME_PLACE else None
+    return {
+        "Type": "volume" if volume is not None else mount.kind,
+        **({"Name": volume, "Driver": "local"} if volume is not None else {}),
+        "Source": mount.source,
+        "Destination": mount.target,
+        "Mode": "",
+        "RW": "ro" not in mount.options,
+        "Propagation": "rprivate" if mount.kind == "bind" and volume is None else "",
+    }
+
+
+def _ports(item: Container) -> dict[str, list[dict[str, str]]]:
+    found: dict[str, list[dict[str, str]]] = {}
+    for port in item.ports:
+        for host in (port.host,) if port.host else (ALL_IPV4, "::"):
+            row = {"HostIp": host, "HostPort": str(port.host_port)}
+            found.setdefault(f"{port.container_port}/{port.protocol}", []).append(row)
+    return found
 
 
 def _time(seconds: float | None) -> str:

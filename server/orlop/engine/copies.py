@@ -293,3 +293,46 @@ def _carry(source: IO[bytes], out: IO[bytes], job: Job) -> None:
         job.checkpoint()
         out.write(data)
     out.flush()
+
+
+def fill(workshop: Workshop, lowers: list[str], skeleton: str, path: str, target: str, job: Job) -> None:
+    """Copy the directory `path` of an image into the directory `target` here, with its owners, if that is empty."""
+    fd = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    read, write = make_pipe()
+    failure: list[errors.OrlopError] = []
+    like: list[int] = []
+
+    def unpack() -> None:
+        try:
+            params = {"place": {}, "path": "/", "owner": None, "like": like}
+            workshop.call("unpack", params, job, fds=(read, fd))
+        except errors.OrlopError as error:
+            failure.append(error)
+        finally:
+            os.close(read)
+
+    thread = threading.Thread(target=unpack, name="fill", daemon=True)
+
+    def on_event(event: dict[str, Any]) -> dict[str, Any]:
+        if not event["directory"]:
+            raise errors.NotFound(f"{path} is no directory")
+        like.extend((event["mode"], event["uid"], event["gid"]))
+        thread.start()
+        return {"name": "."}
+
+    place = {"lowers": lowers, "upper": None, "work": None, "volatile": False, "skeleton": skeleton, "mounts": []}
+    try:
+        if os.listdir(fd):
+            return
+        with contextlib.suppress(errors.NotFound):
+            params = {"place": place, "path": f"{path}/", "follow": True}
+            workshop.call("pack", params, job, fds=(write,), on_event=on_event)
+    finally:
+        os.close(write)
+        if thread.ident is None:
+            os.close(read)
+        else:
+            thread.join()
+        os.close(fd)
+    if failure:
+        raise failure[0]

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import attrs
 
 from orlop.core import errors
 from orlop.core.imageconfig import DEFAULT_PATH, RunConfig
+from orlop.engine import wishes
+from orlop.engine.wishes import MountWish
 from orlop.rootfs import snapshots
-from orlop.runtime.spec import ContainerSpec, NetworkMode, Rootfs
+from orlop.runtime.linux import capabilities
+from orlop.runtime.network import ports
+from orlop.runtime.spec import SHM_SIZE, ContainerSpec, Limits, Mount, NetworkMode, Rlimit, Rootfs
 from orlop.store.images import Image
 from orlop.store.store import Store
 
+# Docker refuses less: not even a shell would start.
+_LEAST_MEMORY = 6 << 20
 _NETWORKS: Mapping[str, NetworkMode] = {"default": "private", "bridge": "private", "none": "none", "host": "host"}
 
 
@@ -35,6 +42,27 @@ class RunOptions:
     remove: bool = False
     init: bool = False
     read_only: bool = False
+    publish: tuple[str, ...] = ()
+    publish_all: bool = False
+    expose: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+    mounts: tuple[str, ...] = ()
+    tmpfs: tuple[str, ...] = ()
+    extra_hosts: tuple[str, ...] = ()
+    dns: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    cap_add: tuple[str, ...] = ()
+    cap_drop: tuple[str, ...] = ()
+    privileged: bool = False
+    no_new_privs: bool = False
+    seccomp: bool = True
+    memory: str | None = None
+    cpus: float | None = None
+    pids_limit: int | None = None
+    ulimits: tuple[str, ...] = ()
+    shm_size: str | None = None
+    stop_signal: str | None = None
+    stop_timeout: float | None = None
 
 
 def configuration(config: RunConfig, options: RunOptions) -> RunConfig:
@@ -53,13 +81,31 @@ def configuration(config: RunConfig, options: RunOptions) -> RunConfig:
         working_dir=options.working_dir or config.working_dir,
         user=config.user if options.user is None else options.user,
         labels={**config.labels, **options.labels},
+        exposed_ports=tuple(sorted({*config.exposed_ports, *_exposed(options)})),
+        volumes=tuple(sorted({*config.volumes, *(wish.target for wish in _own_volumes(options))})),
+        stop_signal=options.stop_signal or config.stop_signal,
         on_build=(),
         shell=None,
     )
 
 
-def specification(store: Store, image: Image, options: RunOptions) -> ContainerSpec:
-    """How the container is started; raises `Invalid` when it has no command, or a network that is not there."""
+def mounts(config: RunConfig, options: RunOptions) -> tuple[MountWish, ...]:
+    """What is mounted, one a target: what was asked for, then the image's volumes; raises `Invalid`."""
+    found: dict[str, MountWish] = {}
+    for wish in (
+        *map(wishes.volume, options.volumes), *map(wishes.mount, options.mounts), *map(wishes.tmpfs, options.tmpfs),
+    ):  # fmt: skip
+        if wish.target in found:
+            raise errors.Invalid(f"cannot mount twice at {wish.target}", hint="Leave one of the two out.")
+        found[wish.target] = wish
+    for target in config.volumes:
+        if target.startswith("/") and target.rstrip("/"):
+            found.setdefault(target.rstrip("/"), MountWish("volume", "", target.rstrip("/")))
+    return tuple(found.values())
+
+
+def specification(store: Store, image: Image, options: RunOptions, mounted: tuple[Mount, ...] = ()) -> ContainerSpec:
+    """How the container is started; raises `Invalid` when it has no command, or for a value that makes no sense."""
     config = configuration(image.config.config, options)
     args = (*(config.entrypoint or ()), *(config.command or ()))
     if not args:
@@ -84,8 +130,70 @@ def specification(store: Store, image: Image, options: RunOptions) -> ContainerS
         tty=options.tty,
         stdin_open=options.interactive,
         stop_signal=config.stop_signal or "SIGTERM",
+        stop_timeout=10.0 if options.stop_timeout is None else options.stop_timeout,
         init=options.init,
+        mounts=mounted,
+        ports=_ports(config, options),
+        extra_hosts=options.extra_hosts,
+        dns=options.dns,
+        groups=options.groups,
+        no_new_privs=options.no_new_privs,
+        shm_size=SHM_SIZE if options.shm_size is None else wishes.size(options.shm_size, "--shm-size"),
+        rlimits=(*_default_limits(options), *map(wishes.ulimit, options.ulimits)),
+        limits=_limits(options),
+        **_powers(options),
     )
+
+
+def _powers(options: RunOptions) -> dict[str, Any]:
+    """Capabilities and confinement."""
+    everything = capabilities.names(capabilities.ALL)
+    if options.privileged:
+        return {"capabilities": everything, "seccomp": False, "masked_paths": (), "readonly_paths": ()}
+    if not options.cap_add and not options.cap_drop:
+        return {"seccomp": options.seccomp}
+    try:
+        mask = capabilities.adjusted(add=options.cap_add, drop=options.cap_drop)
+    except ValueError as error:
+        raise errors.Invalid(str(error), hint="Use a name such as NET_ADMIN, or ALL.") from None
+    return {"capabilities": capabilities.names(mask), "seccomp": options.seccomp}
+
+
+def _default_limits(options: RunOptions) -> tuple[Rlimit, ...]:
+    """No core dumps, unless somebody asks for them: the kernel hands them to a program of the host."""
+    asked = any(text.partition("=")[0] == "core" for text in options.ulimits)
+    return () if asked else (Rlimit("core", 0, 0),)
+
+
+def _limits(options: RunOptions) -> Limits:
+    memory = None if options.memory in (None, "0") else wishes.size(options.memory or "", "--memory")
+    if memory is not None and memory < _LEAST_MEMORY:
+        raise errors.Invalid(
+            f"invalid value for --memory: {options.memory!r}: the least is 6m", hint="Give it some more."
+        )
+    if options.cpus is not None and options.cpus < 0:
+        raise errors.Invalid(f"invalid value for --cpus: {options.cpus:g}", hint="Give a number such as 1.5.")
+    pids = options.pids_limit if options.pids_limit is not None and options.pids_limit > 0 else None
+    return Limits(memory, pids, options.cpus or None)
+
+
+def _ports(config: RunConfig, options: RunOptions) -> tuple[str, ...]:
+    published = [port for text in options.publish for port in ports.parse(text)]
+    taken = {f"{port.container_port}/{port.protocol}" for port in published}
+    rest = config.exposed_ports if options.publish_all else ()
+    return (*options.publish, *(port if "/" in port else f"{port}/tcp" for port in rest if port not in taken))
+
+
+def _exposed(options: RunOptions) -> set[str]:
+    found = {f"{port.container_port}/{port.protocol}" for text in options.publish for port in ports.parse(text)}
+    for text in options.expose:
+        found |= {f"{port.container_port}/{port.protocol}" for port in ports.parse(text)}
+    return found
+
+
+def _own_volumes(options: RunOptions) -> Iterator[MountWish]:
+    wanted = (*map(wishes.volume, options.volumes), *map(wishes.mount, options.mounts))
+    return (wish for wish in wanted if wish.kind == "volume" and not wish.source)
 
 
 def _environment(config: RunConfig, options: RunOptions) -> tuple[str, ...]:

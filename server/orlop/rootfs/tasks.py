@@ -161,14 +161,16 @@ def locate(params: dict[str, Any], fds: list[int], _: Channel) -> dict[str, Any]
 def pack(params: dict[str, Any], fds: list[int], channel: Channel) -> dict[str, Any]:
     """Write a tar of `path` in a container's file system to `fds[0]`; `fds` may go on with its root.
 
-    The event {"directory", "leaf"} comes first, and is answered with {"name"}: what it is called in the tar.
+    The event {"directory", "leaf", "mode", "uid", "gid"} comes first, and is answered with {"name"}: what it is called
+    in the tar.
     """
     with visiting.visit(params["place"], fds[1] if len(fds) > 1 else None) as root:
         parent, leaf = visiting.split(root, params["path"], follow=params["follow"])
         try:
             status = os.stat(leaf, dir_fd=parent, follow_symlinks=False)
             directory = status.st_mode & 0o170000 == 0o040000
-            channel.send({"event": "found", "directory": directory, "leaf": os.fsdecode(leaf)})
+            facts = {"mode": status.st_mode & 0o7777, "uid": status.st_uid, "gid": status.st_gid}
+            channel.send({"event": "found", "directory": directory, "leaf": os.fsdecode(leaf), **facts})
             received = channel.receive()
             if received is None:
                 return {"size": 0, "entries": 0}
@@ -180,7 +182,10 @@ def pack(params: dict[str, Any], fds: list[int], channel: Channel) -> dict[str, 
 
 
 def unpack(params: dict[str, Any], fds: list[int], _: Channel) -> dict[str, Any]:
-    """Unpack the plain tar on `fds[0]` into the directory `path` of a container; `fds` may go on with its root."""
+    """Unpack the plain tar on `fds[0]` into the directory `path` of a container; `fds` may go on with its root.
+
+    With `like` (mode, uid, gid) the root itself becomes like that, where the kernel lets it.
+    """
     with (
         open(fds[0], "rb", buffering=0, closefd=False) as source,
         visiting.visit(params["place"], fds[1] if len(fds) > 1 else None) as root,
@@ -194,6 +199,11 @@ def unpack(params: dict[str, Any], fds: list[int], _: Channel) -> dict[str, Any]
             devices=not namespaces.in_user_namespace(),
             owners=not namespaces.single_id(),
         )
+        if params.get("like"):
+            mode, uid, gid = params["like"]
+            if not namespaces.single_id():
+                os.fchown(root, uid, gid)
+            os.fchmod(root, mode)
     return {"size": unpacked.size, "entries": unpacked.entries}
 
 

@@ -116,6 +116,19 @@ class Bundles:
             )
         return matches[0]
 
+    def rename(self, bundle: Path, name: str) -> None:
+        """Give a container, whose lock the caller holds, another name; raises `Conflict` when it is taken."""
+        with self._names_locked():
+            if names.check(name) in {each.name for each in self.list()}:
+                raise errors.Conflict(f"the container name {name} is in use", hint="Choose another name.")
+            document = state.read(f"{bundle}/{state.CONFIG}")
+            if document is None:
+                raise errors.ContainerNotFound(f"no container {bundle.name[:_SHORT]}: it was removed")
+            try:
+                state.write(f"{bundle}/{state.CONFIG}", {**document, "name": name})
+            except OSError as error:
+                raise errors.from_os(error, f"rename {bundle.name[:_SHORT]}") from error
+
     @contextlib.contextmanager
     def locked(self, bundle: Path, job: Job) -> Iterator[None]:
         """Hold a container alone while it is started or removed; raises `ContainerNotFound` when it is gone."""

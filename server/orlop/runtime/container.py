@@ -10,6 +10,7 @@ from typing import Any, Literal
 import attrs
 
 from orlop.core import errors
+from orlop.runtime.network.ports import Port
 from orlop.runtime.shim import state
 from orlop.runtime.spec import ContainerSpec, ExitStatus
 
@@ -30,8 +31,9 @@ class ImageOrigin:
 class Container:
     """One container; times are Unix seconds, `pid` is that of its first process while it runs.
 
-    `exit` is the end of the last run. `means` says how its network works (`bridge`, `slirp4netns`, `host` …). `config`
-    is the image's configuration as the container changed it, in Docker's spelling (`imageconfig.write_run_config`).
+    `exit` is the end of the last run. `means` says how its network works (`bridge`, `slirp4netns`, `host` …), `ports`
+    are those of this host that it holds. `config` is the image's configuration as the container changed it, in Docker's
+    spelling (`imageconfig.write_run_config`).
     """
 
     id: str
@@ -51,6 +53,7 @@ class Container:
     means: str | None = None
     address: str | None = None
     config: Mapping[str, Any] = attrs.field(factory=dict)
+    ports: tuple[Port, ...] = ()
 
     @property
     def alive(self) -> bool:
@@ -107,6 +110,7 @@ def _container(
         means=last["means"] if last is not None else None,
         address=_address(bundle) if running else None,
         config=config.get("config") or {},
+        ports=_ports(bundle) if running else (),
     )
 
 
@@ -120,6 +124,11 @@ def _address(bundle: Path) -> str | None:
         return (bundle / "address").read_text(encoding="ascii").strip() or None
     except FileNotFoundError:
         return None
+
+
+def _ports(bundle: Path) -> tuple[Port, ...]:
+    found = state.read(f"{bundle}/{state.PORTS}") or {"ports": []}
+    return tuple(Port(*row) for row in found["ports"])
 
 
 def identity(bundle: Path) -> dict[str, Any] | None:

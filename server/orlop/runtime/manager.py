@@ -19,15 +19,11 @@ from orlop.core.job import Job
 from orlop.runtime import bundles, container, logs, pausing, sessions, userns
 from orlop.runtime.container import Container, ImageOrigin
 from orlop.runtime.linux import signals
-from orlop.runtime.linux.channel import Channel
-from orlop.runtime.network import attach as networks
-from orlop.runtime.network import helper, resolv
 from orlop.runtime.sessions import ExecSession, Session
 from orlop.runtime.shim import state
 from orlop.runtime.shims import Shims
 from orlop.runtime.spec import ContainerSpec, ExitStatus
-
-_LONGEST_SOCKET = 107
+from orlop.runtime.starting import Starter
 
 
 class Manager:
@@ -45,10 +41,9 @@ class Manager:
         mapping: userns.IdMapping | None = None,
     ) -> None:
         self._bundles = bundles.Bundles(root)
-        self._run_dir = run_dir
         self._remove_tree = remove_tree
-        self._mapping = mapping or userns.for_current_user()
         self._shims = Shims()
+        self._starter = Starter(run_dir, mapping or userns.for_current_user(), self._shims)
         try:
             run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
@@ -100,7 +95,7 @@ class Manager:
                         f"the container {current.name} is running", hint="Attach to it, or stop it first."
                     )
                 return None
-            return self._start(current, job, foreground=foreground, size=size)
+            return self._starter.start(current, job, foreground=foreground, size=size)
 
     def attach(self, text: str) -> Session:
         """Connect to a running container; sees what it writes from now on."""
@@ -209,6 +204,13 @@ class Manager:
             self._remove_tree(gone)
         return found
 
+    def rename(self, text: str, name: str, job: Job) -> Container:
+        """Give it another name; raises `Conflict` when another container has it, `Invalid` for a malformed one."""
+        found = self.inspect(text)
+        with self._bundles.locked(found.bundle, job):
+            self._bundles.rename(found.bundle, name)
+        return self.inspect(found.id)
+
     def pause(self, text: str, job: Job) -> Container:
         """Hold all its processes still; raises `Conflict` when it does not run or is paused already."""
         found = self.inspect(text)
@@ -259,85 +261,6 @@ class Manager:
         for path in self._bundles.leftovers():
             job.checkpoint()
             self._remove_tree(path)
-
-    def _start(self, found: Container, job: Job, *, foreground: bool, size: tuple[int, int] | None) -> Session | None:
-        path = str(self._run_dir / f"{found.id[:12]}.sock")
-        if len(os.fsencode(path)) > _LONGEST_SOCKET:
-            raise errors.Invalid(f"the path {path} is too long for a socket", hint="Choose a shorter run directory.")
-        plan = networks.choose(found.spec.network, state_dir=self._run_dir / "network", job=job)
-        if plan.note:
-            job.note(plan.note, "warning")
-        for name in (state.EXIT, state.STATE, state.PAUSED, "address"):
-            with contextlib.suppress(FileNotFoundError):
-                (found.bundle / name).unlink()
-        slirp = plan.means == "slirp4netns"
-        self._write_files(found, plan, helper.SLIRP_ADDRESS if slirp else None)
-        request = {
-            "bundle": str(found.bundle),
-            "socket": path,
-            "mapping": self._mapping.to_json(),
-            "network": plan.mode,
-            "means": plan.means,
-            "size": list(size) if size is not None else None,
-        }
-        ours, theirs = socket.socketpair() if foreground else (None, None)
-        try:
-            channel = self._shims.request({"start": request}, [theirs.fileno()] if theirs is not None else [])
-            with contextlib.closing(channel):
-                self._follow_start(found, plan, channel, job)
-        except BaseException:
-            if ours is not None:
-                ours.close()
-            raise
-        finally:
-            if theirs is not None:
-                theirs.close()
-        return Session(ours) if ours is not None else None
-
-    def _follow_start(self, found: Container, plan: networks.Plan, channel: Channel, job: Job) -> None:
-        """Answer the shim until the program runs; raises what kept it from running."""
-        while True:
-            received = channel.receive()
-            if received is None:
-                raise errors.Unavailable(f"cannot start {found.name}: its shim ended without a word")
-            message = received[0]
-            if "network" in message:
-                try:
-                    answer = self._connect(found, plan, message["network"], job)
-                except errors.OrlopError as error:
-                    channel.send({"failed": error.message})
-                    raise
-                channel.send(answer)
-            elif "failed" in message:
-                raise _start_error(message)
-            elif "started" in message:
-                for name in message["ignored"]:
-                    job.note(f"the {name} limit is ignored: no control group can be made here", "warning")
-                return
-
-    def _connect(self, found: Container, plan: networks.Plan, pid: int, job: Job) -> dict[str, Any]:
-        attachment = networks.attach(
-            plan.mode, pid, container_id=found.id, state_dir=self._run_dir / "network", job=job, plan=plan
-        )
-        self._write_files(found, plan, attachment.address, gateway=attachment.host)
-        (found.bundle / "address").write_text(attachment.address or "", encoding="ascii")
-        return {"go": True}
-
-    @staticmethod
-    def _write_files(found: Container, plan: networks.Plan, address: str | None, gateway: str | None = None) -> None:
-        """Fill hosts, hostname and resolv.conf; in place, since the container has them mounted already."""
-        hostname = found.spec.hostname
-        shared = plan.means == "host"
-        host_file = Path("/etc/hosts").read_text(encoding="utf-8") if shared and os.path.exists("/etc/hosts") else None
-        reachable = "127.0.0.1" if shared else gateway or helper.SLIRP_GATEWAY
-        extra = resolv.parse_extra_hosts(found.spec.extra_hosts, gateway=reachable)
-        texts = {
-            "hosts": resolv.hosts_text(hostname, address=address, extra=extra, host_file=host_file),
-            "hostname": resolv.hostname_text(hostname),
-            "resolv.conf": plan.resolver(found.spec.dns).text(),
-        }
-        for name, text in texts.items():
-            (found.bundle / name).write_text(text, encoding="utf-8")
 
     def _running(self, text: str) -> Container:
         found = self.inspect(text)
@@ -412,10 +335,3 @@ def _send_signal(bundle: Path, number: int) -> bool:
     finally:
         os.close(pidfd)
     return True
-
-
-def _start_error(message: Mapping[str, Any]) -> errors.OrlopError:
-    kinds = {kind.kind: kind for kind in (errors.Unavailable, errors.Invalid, errors.Conflict, errors.NotFound)}
-    error = kinds.get(message["kind"], errors.OrlopError)(message["failed"], hint=message["hint"])
-    error.exit_code = message["code"]
-    return error

@@ -99,7 +99,8 @@ class ContainerSpec:
     `env` are `NAME=value` items and all there is, except that HOME is set from the image's passwd when missing.
     `user` is `""`, `name`, `uid`, `name:group` …, resolved inside the image; `groups` come in addition. `cwd` is made
     when it does not exist. `capabilities` are names such as `CAP_CHOWN`, None for Docker's default set.
-    `network` `private` has only what a hook attaches to it. `init` puts a small reaper before the program.
+    `network` `private` has only what a hook attaches to it. `ports` are published ones as `network.ports.parse` reads
+    them. `init` puts a small reaper before the program.
     """
 
     args: tuple[str, ...]
@@ -130,6 +131,7 @@ class ContainerSpec:
     stop_timeout: float = 10.0
     init: bool = False
     limits: Limits = Limits()
+    ports: tuple[str, ...] = ()
 
     def to_json(self) -> SpecJson:
         """The spec as JSON values, keys as the fields are called."""
@@ -237,6 +239,7 @@ class SpecJson(TypedDict):
     stop_timeout: float
     init: bool
     limits: LimitsJson
+    ports: list[str]
 
 
 def _plain(_owner: type, _field: attrs.Attribute[Any] | None, value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""`orlop system prune`, `orlop builder prune`: remove what nothing uses, after saying exactly what that is."""
+"""`orlop system prune`, `builder prune`, `container prune`: remove what nothing uses, after saying what that is."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, engine: Engine) -> int:
     """List what would go, ask, remove, and say how much that gave back."""
+    if arguments.verb == "container prune":
+        return _containers(arguments, engine)
     only_cache = arguments.verb == "builder prune"
     planned = engine.system.prune(all_unused=arguments.all, only_cache=only_cache, dry_run=True, job=Job())
     for line in planned.lines:
@@ -28,7 +30,7 @@ def run(arguments: argparse.Namespace, engine: Engine) -> int:
     if arguments.dry_run:
         sys.stdout.write(f"Would reclaim {output.size(planned.reclaimed)}\n")
         return 0
-    if not arguments.force and not _confirmed(output.size(planned.reclaimed)):
+    if not arguments.force and not _confirmed(f"these and reclaim {output.size(planned.reclaimed)}"):
         return 0
     done = engine.system.prune(all_unused=arguments.all, only_cache=only_cache, dry_run=False, job=Job())
     sys.stdout.write(f"Total reclaimed space: {output.size(done.reclaimed)}\n")
@@ -38,7 +40,18 @@ def run(arguments: argparse.Namespace, engine: Engine) -> int:
     return 0
 
 
-def _confirmed(amount: str) -> bool:
-    sys.stdout.write(f"Remove these and reclaim {amount}? [y/N] ")
+def _containers(arguments: argparse.Namespace, engine: Engine) -> int:
+    doomed = [each for each in engine.containers.list(every=True) if not each.alive]
+    for each in doomed:
+        sys.stdout.write(f"container {each.name} ({each.id[:12]}) of {each.image.name}\n")
+    if arguments.dry_run or not doomed or not (arguments.force or _confirmed("these")):
+        return 0
+    gone = engine.containers.prune(Job())
+    sys.stdout.write(f"Removed {len(gone)} container{'s' if len(gone) != 1 else ''}\n")
+    return 0
+
+
+def _confirmed(what: str) -> bool:
+    sys.stdout.write(f"Remove {what}? [y/N] ")
     sys.stdout.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")

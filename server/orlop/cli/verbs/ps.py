@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from orlop.cli import output
+from orlop.cli.verbs.port import addresses
 from orlop.engine.engine import Engine
 from orlop.runtime.container import Container
 
@@ -59,6 +60,8 @@ def _row(item: Container, *, whole: bool) -> dict[str, Any]:
         "CreatedAt": created,
         "Status": status(item, time.time()),
         "State": item.status,
-        "Ports": "",
+        "Ports": ", ".join(
+            f"{host}->{port.container_port}/{port.protocol}" for port in item.ports for host in addresses(port)
+        ),
         "Names": item.name,
     }

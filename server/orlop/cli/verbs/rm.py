@@ -14,7 +14,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Flags as `docker rm` has them."""
     parser.add_argument("containers", nargs="+", metavar="CONTAINER")
     parser.add_argument("-f", "--force", action="store_true", help="kill running ones first; a missing one is no error")
-    parser.add_argument("-v", "--volumes", action="store_true", help="no effect: containers have no volumes yet")
+    parser.add_argument("-v", "--volumes", action="store_true", help="its anonymous volumes too")
 
 
 def run(arguments: argparse.Namespace, engine: Engine) -> int:
@@ -22,7 +22,7 @@ def run(arguments: argparse.Namespace, engine: Engine) -> int:
 
     def remove(name: str) -> str:
         try:
-            engine.containers.remove(name, Job(), force=arguments.force)
+            engine.containers.remove(name, Job(), force=arguments.force, volumes=arguments.volumes)
         except errors.ContainerNotFound:
             if not arguments.force:
                 raise

@@ -4,50 +4,82 @@ from __future__ import annotations
 
 import argparse
 import os
-import shlex
 import sys
 from pathlib import Path
 
 from orlop.cli import terminal
+from orlop.cli.parser import Parser
 from orlop.core import errors
 from orlop.core.job import Job, Note
 from orlop.engine.creation import RunOptions
 from orlop.engine.engine import Engine
+from orlop.runtime.container import Container
 
 # What `docker run` ends with when the container could not be made at all.
 FAILURE = 125
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(parser: Parser) -> None:
     """Flags as `docker run` has them."""
-    parser.add_argument("image", metavar="IMAGE")
-    parser.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND")
+    container_flags(parser)
     parser.add_argument("-d", "--detach", action="store_true", help="print the container's ID and leave it running")
-    parser.add_argument("-i", "--interactive", action="store_true", help="keep standard input open")
-    parser.add_argument("-t", "--tty", action="store_true", help="give it a terminal")
-    parser.add_argument("-e", "--env", action="append", default=[], metavar="NAME[=VALUE]", help="environment variable")
-    parser.add_argument("--env-file", action="append", default=[], help="file of environment variables")
-    parser.add_argument("-w", "--workdir", help="working directory")
-    parser.add_argument("-u", "--user", help="user[:group], by name or number")
-    parser.add_argument("--entrypoint", help="program to run instead of the image's")
-    parser.add_argument("--name", help="name of the container")
-    parser.add_argument("-h", "--hostname", help="host name inside")
-    parser.add_argument("--network", "--net", default="default", help="default, none or host")
-    parser.add_argument("-l", "--label", action="append", default=[], metavar="NAME[=VALUE]", help="label")
-    parser.add_argument("--rm", action="store_true", help="remove the container when it ends")
-    parser.add_argument("--init", action="store_true", help="run a small init that reaps processes")
-    parser.add_argument("--read-only", action="store_true", help="root file system cannot be written")
-    parser.add_argument("--cidfile", help="write the container's ID into this file")
+
+
+def container_flags(parser: Parser) -> None:
+    """What `run` and `create` share."""
+    add = parser.add_argument
+
+    def several(*names: str, **rest: str) -> None:
+        add(*names, action="append", default=[], **rest)  # type: ignore[arg-type]
+
+    add("image", metavar="IMAGE")
+    add("command", nargs=argparse.REMAINDER, metavar="COMMAND")
+    add("-i", "--interactive", action="store_true", help="keep standard input open")
+    add("-t", "--tty", action="store_true", help="give it a terminal")
+    several("-e", "--env", metavar="NAME[=VALUE]", help="environment variable")
+    several("--env-file", help="file of environment variables")
+    add("-w", "--workdir", help="working directory")
+    add("-u", "--user", help="user[:group], by name or number")
+    several("--group-add", help="another group")
+    add("--entrypoint", help="program to run instead of the image's")
+    add("--name", help="name of the container")
+    add("-h", "--hostname", help="host name inside")
+    add("--network", "--net", default="default", help="default, none or host")
+    several("-p", "--publish", metavar="[[ADDRESS:]PORT:]PORT", help="port to offer on this host")
+    add("-P", "--publish-all", action="store_true", help="offer all exposed ports on free ports of this host")
+    several("--expose", metavar="PORT", help="port that the program offers")
+    several("--add-host", metavar="NAME:ADDRESS", help="line for /etc/hosts")
+    several("--dns", metavar="ADDRESS", help="name server")
+    several("-v", "--volume", metavar="[SOURCE:]TARGET[:OPTIONS]", help="volume by name, or path of this host")
+    several("--mount", metavar="type=…,source=…,target=…", help="the same in long")
+    several("--tmpfs", metavar="TARGET[:OPTIONS]", help="file system in memory")
+    several("-l", "--label", metavar="NAME[=VALUE]", help="label")
+    several("--label-file", help="file of labels")
+    add("--rm", action="store_true", help="remove the container when it ends")
+    add("--init", action="store_true", help="run a small init that reaps processes")
+    add("--read-only", action="store_true", help="root file system cannot be written")
+    several("--cap-add", metavar="NAME", help="capability to have too")
+    several("--cap-drop", metavar="NAME", help="capability not to have")
+    add("--privileged", action="store_true", help="all capabilities, no filter of system calls (no further devices)")
+    several("--security-opt", metavar="OPTION", help="no-new-privileges, or seccomp=unconfined")
+    add("-m", "--memory", metavar="SIZE", help="most memory, such as 512m")
+    add("--cpus", type=float, help="most processors, such as 1.5")
+    add("--pids-limit", type=int, help="most processes")
+    several("--ulimit", metavar="NAME=SOFT[:HARD]", help="resource limit")
+    add("--shm-size", metavar="SIZE", help="size of /dev/shm (64m)")
+    add("--stop-signal", help="signal that ends it")
+    add("--stop-timeout", type=float, help="seconds to wait for its end before it is killed")
+    add("--restart", default="no", help="only no: nothing runs in the background that could start it again")
+    add("--cidfile", help="write the container's ID into this file")
+    add("--pull", default="missing", help="no effect: images are loaded, built or pulled before")
 
 
 def run(arguments: argparse.Namespace, engine: Engine) -> int:
     """Run it; the exit code is the program's, 125 to 127 when it could not start."""
     if arguments.tty and arguments.interactive and not sys.stdin.isatty():
         raise errors.Invalid("the input device is not a TTY", hint="Leave -t out when the input is a pipe.")
-    job = Job(_tell)
-    created = engine.containers.create(_options(arguments))
-    if arguments.cidfile:
-        _write(Path(arguments.cidfile), created.id)
+    job = Job(tell)
+    created = create(arguments, engine)
     try:
         session = engine.containers.start(
             created.id, job, foreground=not arguments.detach, size=terminal.size() if arguments.tty else None
@@ -65,30 +97,80 @@ def run(arguments: argparse.Namespace, engine: Engine) -> int:
     return status.code if code is None else code
 
 
+def create(arguments: argparse.Namespace, engine: Engine) -> Container:
+    """Create the container, and tell its ID in the file that was asked for."""
+    if arguments.restart not in ("no", ""):
+        raise errors.Unavailable(
+            f"cannot promise to restart the container ({arguments.restart}): nothing runs in the background",
+            hint="Leave --restart out, and start it again with `orlop start`.",
+        )
+    if arguments.cidfile and os.path.lexists(arguments.cidfile):
+        raise errors.Conflict(f"the file {arguments.cidfile} exists already", hint="Delete it, or choose another.")
+    created = engine.containers.create(_options(arguments), Job(tell))
+    if arguments.cidfile:
+        _write(Path(arguments.cidfile), created.id)
+    return created
+
+
 def _options(arguments: argparse.Namespace) -> RunOptions:
     entrypoint: tuple[str, ...] | None = None
     if arguments.entrypoint is not None:
-        entrypoint = (
-            tuple(shlex.split(arguments.entrypoint)) if " " in arguments.entrypoint else (arguments.entrypoint,)
-        )
-        entrypoint = () if arguments.entrypoint == "" else entrypoint
+        entrypoint = (arguments.entrypoint,) if arguments.entrypoint else ()
+    labels = (*_lines(arguments.label_file, "labels"), *arguments.label)
     return RunOptions(
         image=arguments.image,
         command=tuple(arguments.command),
         entrypoint=entrypoint,
         name=arguments.name,
-        env=(*_from_files(arguments.env_file), *map(environment, arguments.env)),
+        env=(*map(environment, _lines(arguments.env_file, "variables")), *map(environment, arguments.env)),
         working_dir=arguments.workdir,
         user=arguments.user,
+        groups=tuple(arguments.group_add),
         hostname=arguments.hostname,
         network=arguments.network,
-        labels={name: value for name, _, value in (item.partition("=") for item in arguments.label)},
+        publish=tuple(arguments.publish),
+        publish_all=arguments.publish_all,
+        expose=tuple(arguments.expose),
+        extra_hosts=tuple(arguments.add_host),
+        dns=tuple(arguments.dns),
+        volumes=tuple(arguments.volume),
+        mounts=tuple(arguments.mount),
+        tmpfs=tuple(arguments.tmpfs),
+        labels={name: value for name, _, value in (item.partition("=") for item in labels)},
         tty=arguments.tty,
         interactive=arguments.interactive,
         remove=arguments.rm,
         init=arguments.init,
         read_only=arguments.read_only,
+        cap_add=tuple(arguments.cap_add),
+        cap_drop=tuple(arguments.cap_drop),
+        privileged=arguments.privileged,
+        memory=arguments.memory,
+        cpus=arguments.cpus,
+        pids_limit=arguments.pids_limit,
+        ulimits=tuple(arguments.ulimit),
+        shm_size=arguments.shm_size,
+        stop_signal=arguments.stop_signal,
+        stop_timeout=arguments.stop_timeout,
+        **_security(arguments.security_opt),
     )
+
+
+def _security(options: list[str]) -> dict[str, bool]:
+    found: dict[str, bool] = {}
+    for option in options:
+        match option.replace(":", "="):
+            case "no-new-privileges" | "no-new-privileges=true":
+                found["no_new_privs"] = True
+            case "no-new-privileges=false" | "seccomp=builtin" | "apparmor=unconfined" | "label=disable":
+                continue
+            case "seccomp=unconfined":
+                found["seccomp"] = False
+            case _:
+                raise errors.Unavailable(
+                    f"cannot apply the security option {option!r}", hint="Use no-new-privileges or seccomp=unconfined."
+                )
+    return found
 
 
 def environment(item: str) -> str:
@@ -96,18 +178,20 @@ def environment(item: str) -> str:
     return item if "=" in item or item not in os.environ else f"{item}={os.environ[item]}"
 
 
-def _from_files(paths: list[str]) -> tuple[str, ...]:
+def _lines(paths: list[str], what: str) -> tuple[str, ...]:
+    """The lines of files, without blank ones and comments."""
     found: list[str] = []
     for path in paths:
         try:
             lines = Path(path).read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            raise errors.Invalid(f"cannot read the file of variables {path}: {error}") from error
-        found += [environment(line.strip()) for line in lines if line.strip() and not line.lstrip().startswith("#")]
+            raise errors.Invalid(f"cannot read the file of {what} {path}: {error}") from error
+        found += [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
     return tuple(found)
 
 
-def _tell(event: object) -> None:
+def tell(event: object) -> None:
+    """Show notes, such as limits that are ignored."""
     if isinstance(event, Note):
         sys.stderr.write(f"{event.level}: {event.message}\n")
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _LARGEST = 1 << 20
-_MOST_FDS = 8
+_MOST_FDS = 250
 _MSG_CMSG_CLOEXEC = 0x40000000
 _SOCK_CLOEXEC = os.O_CLOEXEC
 

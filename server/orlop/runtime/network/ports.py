@@ -20,7 +20,7 @@ from orlop.runtime import userns
 
 PROXY = "orlop.runtime.network.proxy:main"
 _BACKLOG = 512
-_ALL = "0.0.0.0"  # noqa: S104 - what people know it by
+ALL_IPV4 = "0.0.0.0"  # noqa: S104 - what people know it by
 
 
 @attrs.frozen(slots=True)
@@ -33,7 +33,7 @@ class Port:
     protocol: Literal["tcp", "udp"] = "tcp"
 
     def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host or _ALL
+        host = f"[{self.host}]" if ":" in self.host else self.host or ALL_IPV4
         return f"{host}:{self.host_port}->{self.container_port}/{self.protocol}"
 
 
@@ -188,7 +188,7 @@ def _invalid(text: str, reason: str) -> errors.Invalid:
 
 
 def _explained(port: Port, error: OSError) -> errors.OrlopError:
-    where = f"{port.host or _ALL}:{port.host_port}"
+    where = f"{port.host or ALL_IPV4}:{port.host_port}"
     if error.errno == errno.EADDRINUSE:
         return errors.Conflict(f"cannot publish {where}: it is already in use", hint="Choose another host port.")
     if error.errno in (errno.EACCES, errno.EPERM):

@@ -11,7 +11,7 @@ from orlop.runtime import launch
 from orlop.runtime.init import sequence, stubs
 from orlop.runtime.linux import cgroups, idmap, syscalls
 from orlop.runtime.linux.channel import Channel, pair
-from orlop.runtime.network import helper
+from orlop.runtime.network import helper, proxy
 from orlop.runtime.shim import state, streams
 from orlop.runtime.shim.log import JsonLog
 
@@ -22,18 +22,19 @@ if TYPE_CHECKING:
 _IGNORED = (_signal.SIGHUP, _signal.SIGINT, _signal.SIGQUIT, _signal.SIGTERM, _signal.SIGPIPE)
 
 
-def run(request: dict[str, Any], reply: Channel, client: int | None) -> None:
+def run(request: dict[str, Any], reply: Channel, client: int | None, listeners: list[int]) -> None:
     """Serve one start of a container to its end.
 
     `request`: "bundle" (its directory), "socket" (where to listen), "mapping" (ids), "network" (mode of this start),
     "means" ("bridge": the starter attaches, asked by {"network": pid}; "slirp4netns", "pasta": the shim starts it),
-    "size" (columns, rows or null). `client` is a connected foreground front-end. Answers on `reply`: {"started": pid}
-    or {"failed": text, "code", "kind", "hint"}.
+    "size" (columns, rows or null), "proxy" (parameters of `network.proxy.main` for `listeners`, the host's ports).
+    `client` is a connected foreground front-end. Answers on `reply`: {"started": pid} or {"failed": text, "code",
+    "kind", "hint"}.
     """
     for signal in _IGNORED:
         _signal.signal(signal, _signal.SIG_IGN)
     syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
-    shim = _Shim(request, reply, client)
+    shim = _Shim(request, reply, client, listeners)
     try:
         shim.start()
     except errors.OrlopError as error:
@@ -46,10 +47,11 @@ def run(request: dict[str, Any], reply: Channel, client: int | None) -> None:
 
 
 class _Shim:
-    def __init__(self, request: dict[str, Any], reply: Channel, client: int | None) -> None:
+    def __init__(self, request: dict[str, Any], reply: Channel, client: int | None, listeners: list[int]) -> None:
         self._request = request
         self._reply = reply
         self._client = client
+        self._listeners = listeners
         self._bundle: str = request["bundle"]
         config = state.read(f"{self._bundle}/{state.CONFIG}") or {}
         self._config = config
@@ -60,6 +62,7 @@ class _Shim:
         self._helper: int | None = None
         self._group: cgroups.Group | None = None
         self._stubs: dict[str, Any] = {}
+        self._proxy: int | None = None
         self._listener = streams.listening_socket(request["socket"])
 
     def start(self) -> None:
@@ -85,6 +88,7 @@ class _Shim:
             os._exit(0)
         if not self._pid:
             raise errors.Unavailable("cannot start the container: its launcher ended without a word")
+        self._publish()
         state.write(
             f"{self._bundle}/{state.STATE}",
             {
@@ -100,6 +104,27 @@ class _Shim:
         )
         self._tell({"started": self._pid, "ignored": ignored})
         self._reply.close()
+
+    def _publish(self) -> None:
+        """Fork the proxy of the published ports; it ends with the container."""
+        if not self._listeners:
+            return
+        read, write = os.pipe2(os.O_CLOEXEC)
+        pidfd = os.pidfd_open(self._pid)
+        child = os.fork()
+        if child == 0:
+            try:
+                syscalls.set_process_name("orlop-proxy")
+                fds = [pidfd, read, *self._listeners]
+                _close_all_but(fds)
+                proxy.main(self._request["proxy"], fds)
+            finally:
+                os._exit(0)
+        # Our end stays open as long as this process lives: the proxy sees both ends.
+        for fd in (read, pidfd, *self._listeners):
+            os.close(fd)
+        self._listeners = []
+        self._proxy = write
 
     def serve(self) -> None:
         """Carry bytes until the end, then record it."""
@@ -218,3 +243,12 @@ class _Shim:
         raise errors.Unavailable(
             f"cannot start {means} for the container: {complaint}", hint="Use the host's network for this container."
         )
+
+
+def _close_all_but(kept: list[int]) -> None:
+    """Let go of everything else this process was given, such as the terminal's and the clients' descriptors."""
+    before = 2
+    for fd in sorted(kept):
+        os.closerange(before + 1, fd)
+        before = fd
+    os.closerange(before + 1, 1 << 16)

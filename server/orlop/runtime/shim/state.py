@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 CONFIG, STATE, EXIT, LOG = "config.json", "state.json", "exit.json", "container.log"
-PAUSED = "paused.json"
+PAUSED, PORTS = "paused.json", "ports.json"
 
 
 def write(path: str, value: dict[str, Any], *, sync: bool = True) -> None:

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 def main(_params: dict[str, Any], fds: list[int]) -> int:
     """Serve requests from the channel `fds[0]` until it ends.
 
-    {"start": …} with descriptors [reply, client?] forks a shim, {"exec": …} with [reply, stdin, stdout, stderr] or
-    [reply] for a terminal forks an exec helper, {"hold": …} with [reply] a holder; see `shim.main`, `shim.joining`
-    and `shim.holding`.
+    {"start": …} with descriptors [reply, client?, listeners…] forks a shim, {"exec": …} with [reply, stdin, stdout,
+    stderr] or [reply] for a terminal forks an exec helper, {"hold": …} with [reply] a holder; see `shim.main`,
+    `shim.joining` and `shim.holding`.
     """
     control = Channel(fds[0])
     launch.prepare()
@@ -56,7 +56,8 @@ def _serve(message: dict[str, Any], passed: list[int]) -> None:
     try:
         if "start" in message:
             syscalls.set_process_name("orlop-shim")
-            shim.run(message["start"], reply, passed[1] if len(passed) > 1 else None)
+            client = passed[1] if message["start"]["client"] else None
+            shim.run(message["start"], reply, client, passed[1 if client is None else 2 :])
         elif "hold" in message:
             syscalls.set_process_name("orlop-hold")
             holding.run(message["hold"], reply)

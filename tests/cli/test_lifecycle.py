@@ -1,0 +1,121 @@
+"""create, start, restart, rename, top, stats, prune: a container between its creation and its end."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tarfile
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from harness import Terminal
+from keyboard import Keyboard
+
+SERVICE = "trap 'exit 3' TERM; date +%s%N; while :; do sleep 0.05; done"
+
+
+@pytest.fixture
+def named(shared_terminal: Terminal) -> Iterator[str]:
+    """A name for a container, which is gone afterwards."""
+    name = f"l-{os.urandom(4).hex()}"
+    yield name
+    shared_terminal("rm", "-f", name)
+
+
+def test_a_container_that_never_ran_can_be_filled(shared_terminal: Terminal) -> None:
+    identity = shared_terminal("create", "--network", "none", "busybox", "cat", "/given/x").strip()
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        member = tarfile.TarInfo("given/x")
+        member.size = 3
+        tar.addfile(member, io.BytesIO(b"abc"))
+    shared_terminal("cp", "-", f"{identity}:/", stdin=archive.getvalue())
+    assert shared_terminal("start", "-a", identity) == "abc"
+    shared_terminal("rm", identity)
+
+
+def test_a_created_container_starts_again_and_again(shared_terminal: Terminal, named: str) -> None:
+    identity = shared_terminal(
+        "create", "--name", named, "-i", "--network", "none", "busybox", "sh", "-c", "cat; echo x >> /n; cat /n; exit 4"
+    ).strip()
+    assert len(identity) == 64
+    assert "Created" in shared_terminal("ps", "-a")
+    assert shared_terminal("start", "-ai", named, stdin=b"in ", code=4) == "in x\n"
+    assert shared_terminal("start", "-a", "-i", named, stdin=b"", code=4) == "x\nx\n"
+    assert shared_terminal("start", named) == f"{named}\n"
+    assert "no container nosuch" in shared_terminal("start", "nosuch", code=1)
+    assert "Name one" in shared_terminal("start", "-a", named, named, code=1)
+
+
+def test_a_start_that_fails_says_why(shared_terminal: Terminal, named: str) -> None:
+    shared_terminal("create", "--name", named, "--network", "none", "busybox", "nosuch")
+    assert "executable file not found" in shared_terminal("start", named, code=1)
+    assert "executable file not found" in shared_terminal("start", "-a", named, code=127)
+
+
+def test_an_interactive_terminal_comes_back_at_start(shared_terminal: Terminal, named: str) -> None:
+    shared_terminal("create", "-it", "--name", named, "--network", "none", "busybox", "sh")
+    shell = Keyboard(shared_terminal, "start", "-ai", named)
+    shell.wait_for("# ")
+    shell.type("stty -echo; echo typed $((1+1)); exit 5")
+    shell.wait_for("typed 2")
+    assert shell.end() == 5
+
+
+def test_restart_is_another_run_of_the_same_container(shared_terminal: Terminal, named: str) -> None:
+    shared_terminal("run", "-d", "--name", named, "--network", "none", "busybox", "sh", "-c", SERVICE)
+    first = json.loads(shared_terminal("inspect", named))[0]["State"]
+    lines(shared_terminal, named, 1)
+    assert shared_terminal("restart", "-t", "5", named) == f"{named}\n"
+    second = json.loads(shared_terminal("inspect", named))[0]["State"]
+    assert second["Running"] and first["Pid"] != second["Pid"]
+    lines(shared_terminal, named, 2)
+    shared_terminal("stop", named)
+    assert "Exited (3)" in shared_terminal("ps", "-a")
+    shared_terminal("restart", named)
+    lines(shared_terminal, named, 3)
+
+
+def test_a_container_takes_another_name(shared_terminal: Terminal, named: str) -> None:
+    shared_terminal("create", "--name", named, "busybox", "true")
+    shared_terminal("create", "--name", f"{named}-b", "busybox", "true")
+    assert "is in use" in shared_terminal("rename", named, f"{named}-b", code=1)
+    assert "error:" in shared_terminal("rename", named, "no/name", code=1)
+    shared_terminal("rename", named, f"{named}-c")
+    assert f"{named}-c" in shared_terminal("ps", "-a") and "no container" in shared_terminal("start", named, code=1)
+    shared_terminal("rm", f"{named}-b", f"{named}-c")
+
+
+def test_processes_and_their_use_are_shown(shared_terminal: Terminal, named: str) -> None:
+    burn = "(while :; do :; done) & dd if=/dev/zero of=/dev/shm/x bs=1M count=8 2>/dev/null; sleep 300"
+    shared_terminal("run", "-d", "--name", named, "busybox", "sh", "-c", burn)
+    time.sleep(0.5)
+    top = shared_terminal("top", named).splitlines()
+    assert top[0].split()[:2] == ["UID", "PID"] and len(top) == 3 and "sleep 300" in "".join(top)
+    assert shared_terminal("top", named, "-o", "pid,comm").split()[:2] == ["PID", "COMMAND"]
+    stats = json.loads(shared_terminal("stats", "--no-stream", "--format", "json", named))
+    assert 20 < float(stats["CPUPerc"].rstrip("%")) < 130
+    assert stats["PIDs"] == "2" and stats["Name"] == named and "iB / " in stats["MemUsage"]
+    shared_terminal("kill", named)
+    assert "not running" in shared_terminal("top", named, code=1)
+
+
+def test_prune_removes_what_does_not_run(shared_terminal: Terminal, named: str) -> None:
+    shared_terminal("run", "-d", "--name", named, "--network", "none", "busybox", "sleep", "100")
+    shared_terminal("create", "--name", f"{named}-b", "busybox", "true")
+    assert f"{named}-b" in shared_terminal("container", "prune", "--dry-run")
+    shared_terminal("container", "prune", "-f")
+    left = shared_terminal("ps", "-a")
+    assert named in left and f"{named}-b" not in left
+
+
+def lines(terminal: Terminal, name: str, count: int) -> None:
+    """Wait until the log has that many lines."""
+    for _ in range(100):
+        if len(terminal("logs", name).splitlines()) >= count:
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"no {count} lines:\n{terminal('logs', name)}")
