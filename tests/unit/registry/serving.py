@@ -76,7 +76,7 @@ def serving(answer: Callable[[Request], Reply]) -> Iterator[Served]:
             if reply.cut is not None:
                 self.close_connection = True
 
-        do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_PATCH = handle_any
+        do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_PATCH = handle_any  # noqa: N815 - the library's names
 
         def log_message(self, *_: object) -> None:
             pass

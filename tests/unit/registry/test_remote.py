@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 
 import pytest
-from unit.registry.serving import Reply, Request, Served, serving
 
 from orlop.core import digest as digests
 from orlop.core import errors
@@ -15,6 +14,7 @@ from orlop.registry import manifests
 from orlop.registry.configuration import HostConfig, RegistryConfig
 from orlop.registry.credentials import Credential, Memory, Secret
 from orlop.registry.registries import Registries
+from unit.registry.serving import Reply, Request, Served, serving
 
 CONFIG = {"mediaType": MediaType.OCI_CONFIG, "digest": f"sha256:{'a' * 64}", "size": 2}
 RAW = json.dumps({"schemaVersion": 2, "mediaType": MediaType.OCI_MANIFEST, "config": CONFIG, "layers": []}).encode()

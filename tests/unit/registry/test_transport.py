@@ -9,7 +9,6 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from unit.registry.serving import Reply, Request, Served, serving
 
 from orlop.core import errors
 from orlop.core.job import Job, Note
@@ -19,6 +18,7 @@ from orlop.registry.credentials import Credential, Memory, Secret
 from orlop.registry.failures import Asked
 from orlop.registry.transport import Transport
 from orlop.registry.wire import Answer, Body
+from unit.registry.serving import Reply, Request, Served, serving
 
 ME = Credential("joe", Secret("hunter2"))
 SCOPE = "repository:a/b:pull"
@@ -122,7 +122,8 @@ def test_an_insufficient_scope_is_asked_for_once_and_first() -> None:
     ]
 
 
-def test_an_identity_token_is_posted_and_where_that_is_unknown_shown_with_get() -> None:
+@pytest.mark.parametrize("no_post", [False, True])
+def test_an_identity_token_is_posted_and_where_that_is_unknown_shown_with_get(no_post: bool) -> None:
     def answer(request: Request) -> Reply:
         if request.path.startswith("/token") and request.method == "POST":
             return Reply(404) if no_post else Reply(200, {}, b'{"access_token":"good"}')
@@ -132,18 +133,17 @@ def test_an_identity_token_is_posted_and_where_that_is_unknown_shown_with_get() 
             return Reply(200, {}, b"{}")
         return Reply(401, {"WWW-Authenticate": f'Bearer realm="{holder[0].url}/token",service="s"'})
 
-    for no_post in (False, True):
-        holder: list[Served] = []
-        with serving(answer) as served:
-            holder.append(served)
-            memory = Memory()
-            memory.save(served.netloc, Credential("joe", Secret("refresh"), identity_token=True))
-            _ask(_transport(memory), served.netloc).close()
-        posted = [request for request in served.requests if request.method == "POST"]
-        fields = parse_qs(posted[0].body.decode())
-        assert fields["grant_type"] == ["refresh_token"]
-        assert fields["refresh_token"] == ["refresh"]
-        assert fields["scope"] == [SCOPE]
+    holder: list[Served] = []
+    with serving(answer) as served:
+        holder.append(served)
+        memory = Memory()
+        memory.save(served.netloc, Credential("joe", Secret("refresh"), identity_token=True))
+        _ask(_transport(memory), served.netloc).close()
+    posted = [request for request in served.requests if request.method == "POST"]
+    fields = parse_qs(posted[0].body.decode())
+    assert fields["grant_type"] == ["refresh_token"]
+    assert fields["refresh_token"] == ["refresh"]
+    assert fields["scope"] == [SCOPE]
 
 
 def test_a_wrong_password_names_the_account_and_never_shows_it() -> None:
@@ -195,9 +195,11 @@ def test_a_passing_failure_is_tried_again(status: int) -> None:
 
 @pytest.mark.parametrize("status", [400, 403, 404, 501])
 def test_a_refusal_is_not_tried_again(status: int) -> None:
-    with serving(lambda request: Reply() if request.path == "/v2/" else Reply(status)) as served:
-        with pytest.raises(errors.RegistryError):
-            _ask(_transport(), served.netloc)
+    with (
+        serving(lambda request: Reply() if request.path == "/v2/" else Reply(status)) as served,
+        pytest.raises(errors.RegistryError),
+    ):
+        _ask(_transport(), served.netloc)
     assert len(served.requests) == 2
 
 
