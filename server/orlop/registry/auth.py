@@ -17,7 +17,7 @@ import attrs
 
 from orlop.core import errors
 from orlop.core.job import Job
-from orlop.registry import failures, realms, retrying
+from orlop.registry import failures, realms, retrying, tls
 from orlop.registry.broken import Broken
 from orlop.registry.challenge import Challenge, choose
 from orlop.registry.credentials import Credential, Credentials
@@ -211,7 +211,7 @@ class Authorizer:
                 answer = self._wire.send(
                     method, url, sent, job,
                     body=None if form is None else bytes_body(form),
-                    verify=not self._wire.config.host(netloc).insecure,
+                    verify=tls.verifies(self._wire.config, netloc),
                 )  # fmt: skip
             except Broken as broken:
                 wait = self._policy.wait(attempt) if broken.kind in ("timeout", "dropped", "connect") else None

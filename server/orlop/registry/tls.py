@@ -10,7 +10,7 @@ from pathlib import Path
 import attrs
 
 from orlop.core import errors
-from orlop.registry.configuration import HostConfig, RegistryConfig
+from orlop.registry.configuration import HostConfig, RegistryConfig, domain_of, is_loopback
 
 
 @attrs.frozen
@@ -37,6 +37,12 @@ def find(config: RegistryConfig, host: HostConfig) -> Trust:
 def has_own_authority(config: RegistryConfig, host: HostConfig) -> bool:
     """Whether a certificate authority is configured for this very host: then it has to prove itself."""
     return len(find(config, host).ca_files) > len(config.ca_files)
+
+
+def verifies(config: RegistryConfig, netloc: str) -> bool:
+    """Whether a certificate must be trusted: not that of this machine's own services, nor of what is insecure."""
+    host = config.host(domain_of(netloc))
+    return not host.insecure and (not is_loopback(netloc) or has_own_authority(config, host))
 
 
 def context(trust: Trust, *, verify: bool) -> ssl.SSLContext:

@@ -189,7 +189,7 @@ class Transport:
         for _ in range(_MAX_REDIRECTS):
             inside = origin_of(url) == origin.url
             sent = {**headers, **own} if inside else dict(headers)
-            verify = origin.verify if inside else not self.config.host(urlsplit(url).netloc).insecure
+            verify = origin.verify if inside else tls.verifies(self.config, urlsplit(url).netloc)
             answer = self.wire.send(method, url, sent, job, body=body, verify=verify)
             target = answer.headers.get("Location")
             if answer.status not in _REDIRECTS or not target:

@@ -12,7 +12,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import IO, Any
-from urllib.parse import quote, urldefrag, urlencode, urlsplit
+from urllib.parse import quote, urldefrag, urlencode, urljoin, urlsplit
 
 import attrs
 
@@ -164,6 +164,25 @@ def give_up(target: Target, session: Session) -> None:
     thread = threading.Thread(target=delete, name="give-up", daemon=True)
     thread.start()
     thread.join(_PATIENCE_AT_CANCEL)
+
+
+def usable(target: Target, asked_at: str, location: str) -> str:
+    """The address to go on at: as the registry says, but for what proxies before it get wrong."""
+    url = urldefrag(urljoin(asked_at, location)).url
+    parts, own = urlsplit(url), urlsplit(asked_at)
+    if parts.scheme == "http" and own.scheme == "https" and parts.hostname == own.hostname:
+        parts = parts._replace(scheme="https", netloc=own.netloc)
+    prefix = target.endpoint.prefix
+    if prefix and parts.netloc == own.netloc and parts.path.startswith("/v2/"):
+        parts = parts._replace(path=f"{prefix}{parts.path}")
+    loopback = configuration.is_loopback(parts.netloc)
+    insecure = loopback or target.transport.config.host(parts.netloc).insecure
+    if parts.scheme != "https" and own.scheme == "https" and not insecure:
+        raise errors.RegistryError(
+            f"cannot {target.asked}: {target.asked.domain} wants it sent unencrypted to {parts.netloc}",
+            hint=f'Set insecure = true in [registries.hosts."{parts.netloc}"] of config.toml if that is intended.',
+        )
+    return parts.geturl()
 
 
 def _opened(target: Target, job: Job) -> Session:
@@ -346,26 +365,7 @@ def _session(target: Target, answer: Answer) -> Session:
             hint="The fault lies with the registry or a proxy before it.",
         )
     least = answer.headers.get("OCI-Chunk-Min-Length", "")
-    return Session(_usable(target, answer, location), int(least) if least.isdigit() and len(least) < 11 else 0)
-
-
-def _usable(target: Target, answer: Answer, location: str) -> str:
-    """The address to go on at: as the registry says, but for what proxies before it get wrong."""
-    url = urldefrag(answer.resolve(location)).url
-    parts, own = urlsplit(url), urlsplit(answer.url)
-    if parts.scheme == "http" and own.scheme == "https" and parts.hostname == own.hostname:
-        parts = parts._replace(scheme="https", netloc=own.netloc)
-    prefix = target.endpoint.prefix
-    if prefix and parts.netloc == own.netloc and parts.path.startswith("/v2/"):
-        parts = parts._replace(path=f"{prefix}{parts.path}")
-    loopback = configuration.is_loopback(parts.netloc)
-    insecure = loopback or target.transport.config.host(parts.netloc).insecure
-    if parts.scheme != "https" and own.scheme == "https" and not insecure:
-        raise errors.RegistryError(
-            f"cannot {target.asked}: {target.asked.domain} wants it sent unencrypted to {parts.netloc}",
-            hint=f'Set insecure = true in [registries.hosts."{parts.netloc}"] of config.toml if that is intended.',
-        )
-    return parts.geturl()
+    return Session(usable(target, answer.url, location), int(least) if least.isdigit() and len(least) < 11 else 0)
 
 
 def _wait(target: Target, error: errors.RegistryError, attempt: int, job: Job, *, replayable: bool) -> None:
