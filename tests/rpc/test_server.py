@@ -164,6 +164,40 @@ def test_a_session_carries_input_and_the_exit_code(shared_terminal: Terminal) ->
     play(shared_terminal, scene)
 
 
+def test_a_container_is_committed_and_started_again(shared_terminal: Terminal) -> None:
+    name = f"rpc-{os.urandom(4).hex()}"
+
+    async def scene(editor: Editor) -> None:
+        run = {
+            "image": "busybox",
+            "name": name,
+            "command": ["sh", "-c", "echo x >> /n; rm /bin/true"],
+            "network": "none",
+        }
+        assert (await editor.request("container/run", run)).exitCode == 0
+        rows = (await editor.request("container/diff", {"container": name})).changes
+        assert [(row.kind, row.path) for row in rows] == [
+            ("changed", "/bin"),
+            ("deleted", "/bin/true"),
+            ("added", "/n"),
+        ]
+        params = {"container": name, "reference": f"{name}:1", "message": "by hand", "changes": ["CMD cat /n"]}
+        made = await editor.request("container/commit", params)
+        assert (made.reference, made.size) == (f"{name}:1", 2)
+        with pytest.raises(JsonRpcException, match="not allowed"):
+            await editor.request("container/commit", {**params, "changes": ["RUN x"]})
+        await editor.request("container/start", {"container": name})
+        await asyncio.sleep(0.3)
+        await editor.request("container/restart", {"container": name, "timeout": 1})
+        await asyncio.sleep(0.3)
+
+    play(shared_terminal, scene)
+    assert shared_terminal("run", "--rm", "--network", "none", f"{name}:1") == "x\n"
+    assert shared_terminal("cp", f"{name}:/n", "-").count("x\n") == 3
+    shared_terminal("rm", "-f", name)
+    shared_terminal("rmi", f"{name}:1")
+
+
 def test_an_open_dockerfile_has_its_findings_published(shared_terminal: Terminal) -> None:
     async def scene(editor: Editor) -> None:
         item = types.TextDocumentItem(

@@ -304,7 +304,7 @@ def fill(workshop: Workshop, lowers: list[str], skeleton: str, path: str, target
 
     def unpack() -> None:
         try:
-            params = {"place": {}, "path": "/", "owner": None, "like": like}
+            params: dict[str, Any] = {"place": {}, "path": "/", "owner": None, "like": like}
             workshop.call("unpack", params, job, fds=(read, fd))
         except errors.OrlopError as error:
             failure.append(error)

@@ -82,7 +82,7 @@ class Images:
 
     def history(self, text: str) -> tuple[inspection.HistoryRow, ...]:
         """The steps that made it, newest first."""
-        return inspection.history(self.find(text), self._parent)
+        return inspection.history(self.find(text), self.parent)
 
     def tag(self, source: str, target: str) -> Reference:
         """Give `source` the further name `target`; an image that had the name keeps its others."""
@@ -221,7 +221,8 @@ class Images:
         if delete:
             self._store.images.remove(image.id)
 
-    def _parent(self, image: Image) -> Image | None:
+    def parent(self, image: Image) -> Image | None:
+        """The image that it was built upon or committed from, if it is here."""
         if image.parent is None:
             return None
         try:

@@ -73,6 +73,7 @@ class ContainerRunParams:
     remove: bool = False
     detach: bool = False
     network: str = "default"
+    pull: Literal["missing", "always", "never"] = "missing"
     columns: int = 80
     rows: int = 24
     partial_result_token: Token | None = None
@@ -116,6 +117,61 @@ class ContainerRemoveResult:
     """IDs that are gone."""
 
     removed: list[str]
+
+
+@attrs.frozen(kw_only=True)
+class ContainerStartParams:
+    """Start a container that was created or has ended; one that runs is left alone."""
+
+    container: str
+
+
+@attrs.frozen(kw_only=True)
+class ContainerRestartParams:
+    """Stop a container, by force after `timeout` seconds (null: as it was created with), and start it again."""
+
+    container: str
+    timeout: float | None = None
+
+
+@attrs.frozen(kw_only=True)
+class ContainerCommitParams:
+    """Make an image of what a container has changed.
+
+    `changes` are Dockerfile instructions for the image's configuration. The container is kept still meanwhile unless
+    `pause` is false.
+    """
+
+    container: str
+    reference: str | None = None
+    message: str = ""
+    author: str = ""
+    changes: list[str] = attrs.field(factory=list)
+    pause: bool = True
+
+
+@attrs.frozen(kw_only=True)
+class ContainerCommitResult:
+    """The image's ID, the name it was given in familiar form, and what its new layer takes in bytes."""
+
+    id: str
+    reference: str | None
+    size: int
+
+
+@attrs.frozen(kw_only=True)
+class ContainerChange:
+    """One path that a container changed."""
+
+    kind: Literal["added", "changed", "deleted"]
+    path: str
+
+
+@attrs.frozen(kw_only=True)
+class ContainerDiffResult:
+    """Sorted by path."""
+
+    changes: list[ContainerChange]
 
 
 @attrs.frozen(kw_only=True)

@@ -66,6 +66,12 @@ CONTAINER_RUN = Request(
     lane="stream",
     stream=containers.SessionEvent,
 )
+CONTAINER_START = Request("container/start", containers.ContainerStartParams, Empty, lane="long")
+CONTAINER_RESTART = Request("container/restart", containers.ContainerRestartParams, Empty, lane="long")
+CONTAINER_COMMIT = Request(
+    "container/commit", containers.ContainerCommitParams, containers.ContainerCommitResult, lane="long"
+)
+CONTAINER_DIFF = Request("container/diff", containers.ContainerNameParams, containers.ContainerDiffResult, lane="long")
 CONTAINER_STOP = Request("container/stop", containers.ContainerStopParams, Empty, lane="long")
 CONTAINER_KILL = Request("container/kill", containers.ContainerKillParams, Empty)
 CONTAINER_REMOVE = Request(

@@ -6,11 +6,14 @@ import codecs
 import json
 import shlex
 import threading
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from orlop.core import errors
+from orlop.core import reference as references
 from orlop.core.job import Job, Note
+from orlop.engine.containers import CommitOptions
 from orlop.engine.creation import RunOptions
 from orlop.engine.engine import Engine
 from orlop.protocol import containers
@@ -18,6 +21,8 @@ from orlop.protocol.common import Empty
 from orlop.rpc.dispatch import Call
 from orlop.runtime.container import Container
 from orlop.runtime.sessions import Session
+
+_KINDS: Mapping[str, Literal["added", "changed", "deleted"]] = {"A": "added", "C": "changed", "D": "deleted"}
 
 
 class ContainerHandlers:
@@ -64,6 +69,37 @@ class ContainerHandlers:
         status = self._engine.containers.finish(created.id, Job())
         return containers.ContainerRunResult(
             id=created.id, name=created.name, exit_code=status.code if code is None else code
+        )
+
+    def start(self, params: containers.ContainerStartParams, call: Call) -> Empty:
+        """In the background; its output is in its log."""
+        self._engine.containers.start(params.container, call.job())
+        return Empty()
+
+    def restart(self, params: containers.ContainerRestartParams, call: Call) -> Empty:
+        """Stop and start."""
+        self._engine.containers.restart(params.container, call.job(), params.timeout)
+        return Empty()
+
+    def commit(self, params: containers.ContainerCommitParams, call: Call) -> containers.ContainerCommitResult:
+        """Docker's commit."""
+        options = CommitOptions(
+            message=params.message, author=params.author, changes=tuple(params.changes), pause=params.pause
+        )
+        reference = params.reference or None
+        image = self._engine.containers.commit(params.container, reference, options, call.job())
+        base = self._engine.images.parent(image)
+        return containers.ContainerCommitResult(
+            id=str(image.id),
+            reference=None if reference is None else references.parse(reference).or_latest().familiar,
+            size=image.size - (base.size if base is not None else 0),
+        )
+
+    def diff(self, params: containers.ContainerNameParams, call: Call) -> containers.ContainerDiffResult:
+        """What it changed."""
+        rows = self._engine.containers.copies.changes(params.container, call.job())
+        return containers.ContainerDiffResult(
+            changes=[containers.ContainerChange(kind=_KINDS[kind], path=path) for kind, path in rows]
         )
 
     def stop(self, params: containers.ContainerStopParams, call: Call) -> Empty:
