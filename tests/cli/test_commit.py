@@ -66,14 +66,24 @@ def test_the_layer_is_the_change_and_nothing_else(shared_terminal: Terminal, nam
     shared_terminal("rmi", "-f", identity)
 
 
+@pytest.mark.parametrize("running", [True, False])
 def test_mount_points_that_were_made_for_the_container_are_not_in_the_layer(
-    shared_terminal: Terminal, named: str
+    shared_terminal: Terminal, named: str, running: bool
 ) -> None:
-    shared_terminal("run", "-d", "--name", named, "busybox", "sh", "-c", "echo x > /only; exec sleep 100")
-    until_there(shared_terminal, named, "/only")
+    mounts = ("-v", "/made/deep", "--tmpfs", "/bin/in", "--tmpfs", "/used/in", "-v", "/etc/passwd:/etc/one:ro")
+    script = "echo x > /only; echo y > /used/file; echo z > /made/deep/volume; "
+    shared_terminal(
+        "run", "-d", "--name", named, *mounts, "busybox", "sh", "-c", script + ("exec sleep 100" if running else "true")
+    )
+    if running:
+        until_there(shared_terminal, named, "/made/deep/volume")
+    else:
+        shared_terminal("wait", named)
+    assert shared_terminal("diff", named).splitlines() == ["A /only", "A /used", "A /used/file"]
     identity = shared_terminal("commit", named).strip()
-    assert sorted(layer_of(shared_terminal, identity)) == ["only"]
+    assert sorted(layer_of(shared_terminal, identity)) == ["only", "used", "used/file"]
     shared_terminal("rmi", identity)
+    shared_terminal("rm", "-f", "-v", named)
 
 
 def test_a_container_without_changes_gives_no_layer(shared_terminal: Terminal, named: str) -> None:

@@ -115,3 +115,27 @@ def test_the_configuration_is_dockers(
 ) -> None:
     ours, theirs = map(configuration, both(shared_terminal, peer, run, commit))
     assert ours == theirs
+
+
+def test_what_changed_is_what_docker_says(shared_terminal: Terminal, peer: Docker | None) -> None:
+    if peer is None:
+        pytest.skip("needs Docker, as root")
+    name = f"peer-{os.urandom(4).hex()}"
+    words = (
+        "run",
+        "--name",
+        name,
+        "--network",
+        "none",
+        "busybox",
+        "sh",
+        "-ec",
+        f"{SCRIPT}\ncat /etc/moved >> /etc/moved.2",
+    )
+    shared_terminal(*words)
+    peer(*words)
+    assert shared_terminal("diff", name).splitlines() == sorted(
+        peer("diff", name).decode().splitlines(), key=lambda line: line[2:]
+    )
+    shared_terminal("rm", name)
+    peer("rm", name)
