@@ -370,6 +370,23 @@ def test_a_stream_that_breaks_is_sent_anew(lab: Lab, path: str, tmp_path: Path, 
     lab.check(path, image, tmp_path)
 
 
+def test_an_answer_that_got_lost_is_asked_for(lab: Lab, path: str, tmp_path: Path) -> None:
+    image = lab.image(path)
+    lost: list[str] = []
+
+    def change(seen: Seen, headers: dict[str, str]) -> None:
+        if seen.method == "PUT" and "/blobs/" in seen.path and seen.size == 0 and not lost:
+            lost.append(seen.path)
+            seen.status = 502
+
+    lab.proxy.change = change
+    lab.push(path)
+    assert lost
+    # It was there: nothing is sent twice.
+    assert len(lab.proxy.told("PATCH")) == 1
+    lab.check(path, image, tmp_path)
+
+
 def test_a_busy_registry_is_given_time(lab: Lab, path: str, tmp_path: Path) -> None:
     image = lab.image(path)
     refused: list[int] = []

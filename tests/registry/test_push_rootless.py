@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import ACCOUNT
+ACCOUNT = "orloptest"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")

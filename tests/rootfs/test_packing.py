@@ -23,8 +23,10 @@ from orlop.core.platform import Platform
 from orlop.rootfs import layers
 from orlop.rootfs.content import StoreContent
 from orlop.rootfs.packing import Packing
+from orlop.store import recovery
 from orlop.store.images import Image
 from orlop.store.layers import Layer
+from orlop.store.store import Store
 
 # Enough that does not compress, so that the packed bytes come in several pieces.
 NOISE = random.Random(1).randbytes(1_500_000).hex()
@@ -211,3 +213,20 @@ def _memory(data: bytes) -> int:
     os.write(fd, data)
     os.lseek(fd, 0, os.SEEK_SET)
     return fd
+
+
+def test_a_rebuilt_database_knows_the_manifest_of_what_lies_here(shop: Shop) -> None:
+    made = built(shop)
+    packer = packing(shop, made)
+    form, _ = pack(shop, made)
+    document = packer.document({packer.parts[0].stated.digest: form})
+    shop.store.images.know(NAME, made.id, document)
+    # So that the other one is the newer.
+    os.utime(shop.store.blobs.path(made.manifest.digest), (1, 1))
+    shop.store.settle(shop.job)
+    shop.store.close()
+    recovery.rebuild(shop.store.root, shop.job)
+    shop.store = Store(shop.store.root, remove_tree=shop.workshop.remove_tree)
+    again = shop.store.images.get(made.id)
+    assert again.manifest == made.manifest
+    assert shop.store.images.find(str(document.descriptor.digest)).id == made.id

@@ -127,7 +127,7 @@ def send(target: Target, source: Source, job: Job, arrived: Callable[[], bool], 
 
 def send_stream(
     target: Target, pieces: Callable[[], Iterator[bytes]], digest: Callable[[], Digest], job: Job,
-    session: Session | None = None,
+    arrived: Callable[[], bool], session: Session | None = None,
 ) -> None:  # fmt: skip
     """Have the registry take bytes whose number and `digest` are known only once they have gone.
 
@@ -142,6 +142,8 @@ def send_stream(
         except errors.RegistryError as error:
             give_up(target, session)
             _wait(target, error, attempt, job, replayable=True)
+            if arrived():
+                return
             session = None
         except BaseException:
             give_up(target, session)

@@ -129,7 +129,10 @@ class RemoteWriter:
             assert stream.descriptor is not None
             return stream.descriptor.digest
 
-        uploads.send_stream(self._target, lambda: iter(stream), digest, job, self._take())
+        def arrived() -> bool:
+            return stream.descriptor is not None and self.has(stream.descriptor)
+
+        uploads.send_stream(self._target, lambda: iter(stream), digest, job, arrived, self._take())
         assert stream.descriptor is not None
         self._note(stream.descriptor)
         return stream.descriptor
