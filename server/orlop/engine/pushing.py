@@ -68,9 +68,9 @@ def push(
 ) -> Pushed:  # fmt: skip
     """Push the image of that name, or `image` under it.
 
-    Where the account may not, the registry says so before anything is compressed: `Denied`, `Unauthorized`. What the registry has, in
-    this repository or in another one that is known to have it, does not travel. The image ID stays; the manifest that
-    was sent is kept, so that the image is known by its digest from now on.
+    Where the account may not, the registry says so before anything is compressed: `Denied`, `Unauthorized`. What the
+    registry has, in this repository or in another one that is known to have it, does not travel. The image ID stays;
+    the manifest that was sent is kept, so that the image is known by its digest from now on.
     """
     name = _checked(reference)
     image = image or store.images.find(str(name))
