@@ -163,12 +163,13 @@ class PartialBlob:
             return
         target = self._layout.blob(digest)
         try:
-            os.fchmod(self._descriptor, 0o444)
             os.fsync(self._descriptor)
             os.makedirs(target.parent, exist_ok=True)
             # Its age counts from now on, for whatever deletes old blobs.
             os.utime(self._descriptor)
             os.rename(self._path, target)
+            # Not before: whoever waits for the download opens it by its old name, for writing.
+            os.fchmod(self._descriptor, 0o444)
             durable.sync_directory(target.parent)
         except OSError as error:
             raise errors.from_os(error, f"write blob {digest}") from error
