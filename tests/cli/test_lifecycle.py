@@ -119,3 +119,41 @@ def lines(terminal: Terminal, name: str, count: int) -> None:
             return
         time.sleep(0.05)
     raise AssertionError(f"no {count} lines:\n{terminal('logs', name)}")
+
+
+def test_a_detached_container_goes_with_its_end(shared_terminal: Terminal, named: str) -> None:
+    volumes = shared_terminal("volume", "ls", "-q")
+    shared_terminal(
+        "run", "-d", "--rm", "--name", named, "--network", "none", "busybox", "sh", "-c", "sleep 0.5; exit 6"
+    )
+    assert shared_terminal("wait", named) == "6\n"
+    for _ in range(100):
+        if named not in shared_terminal("ps", "-a"):
+            break
+        time.sleep(0.02)
+    else:
+        raise AssertionError("it is there still")
+    shared_terminal("run", "-d", "--rm", "--name", named, "--network", "none", "-v", "/v", "busybox", "sleep", "100")
+    shared_terminal("rm", "-f", named)
+    assert volumes == shared_terminal("volume", "ls", "-q")
+    assert named not in shared_terminal("ps", "-a")
+
+
+def test_a_container_whose_starter_is_killed_goes_with_its_end_too(shared_terminal: Terminal, named: str) -> None:
+    starter = shared_terminal.start("run", "--rm", "--name", named, "--network", "none", "busybox", "sleep", "2")
+    for _ in range(200):
+        if named in shared_terminal("ps"):
+            break
+        time.sleep(0.02)
+    starter.kill()
+    starter.wait()
+    assert named in shared_terminal("ps")
+    time.sleep(2.5)
+    assert named not in shared_terminal("ps", "-a")
+
+
+def test_the_host_name_is_in_the_environment(shared_terminal: Terminal) -> None:
+    assert (
+        shared_terminal("run", "--rm", "--network", "none", "-h", "me", "busybox", "sh", "-c", "echo $HOSTNAME")
+        == "me\n"
+    )

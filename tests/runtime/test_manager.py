@@ -338,7 +338,8 @@ def test_tidy_finishes_what_was_cut_short(place: Place) -> None:
     place.run("true", name="gone", auto_remove=True)
     left = place.manager.create(ContainerSpec(args=("true",), rootfs=Rootfs((str(place.base),))), IMAGE)
     left.bundle.rename(left.bundle.parent / f".gone-{left.id}")
-    place.manager.tidy(place.job)
+    assert place.manager.tidy(place.job) == ()
+    assert [each.name for each in place.manager.tidy(place.job, patience=0)] == ["gone"]
     assert place.manager.list() == ()
     assert not [name for name in os.listdir(place.path / "containers") if name.startswith(".gone")]
 

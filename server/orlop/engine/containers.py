@@ -55,6 +55,7 @@ class Containers:
 
     def create(self, options: RunOptions, job: Job | None = None) -> Container:
         """Create a container; raises `ImageNotFound`, `Conflict` for a name that is taken, `Invalid`."""
+        self._tidy(job or Job())
         image = self._store.images.find(options.image)
         config = creation.configuration(image.config.config, options)
         wanted = creation.mounts(image.config.config, options)
@@ -239,6 +240,12 @@ class Containers:
                 mapping=self._workshop.mapping,
             )
         return self._manager
+
+    def _tidy(self, job: Job) -> None:
+        """Delete what containers left that went with their end; what cannot go now goes another time."""
+        with contextlib.suppress(errors.OrlopError):
+            for gone in self.manager.tidy(job):
+                self.volumes.forget(gone, job)
 
     def _discard(self, name: str, job: Job) -> None:
         with contextlib.suppress(errors.ContainerNotFound):

@@ -152,20 +152,23 @@ class Bundles:
 
     def discard(self, bundle: Path) -> Path | None:
         """Make a container disappear at once; returns what is left to delete, None when it was gone before."""
-        gone = self.root / f".gone-{bundle.name}"
+        gone = Path(state.gone(str(bundle)))
         try:
             bundle.rename(gone)
         except FileNotFoundError:
             return None
         return gone
 
-    def leftovers(self) -> tuple[Path, ...]:
-        """What removals and creations that were cut short left behind (creations an hour ago or earlier)."""
+    def leftovers(self, patience: float) -> tuple[Path, ...]:
+        """What removals (`patience` seconds ago or earlier) and creations (an hour) that were cut short left behind."""
         found = []
         for entry in os.scandir(self.root):
             with contextlib.suppress(FileNotFoundError):
-                old = time.time() - entry.stat(follow_symlinks=False).st_mtime > 3600
-                if entry.name.startswith(".gone-") or (entry.name.startswith(".new-") and old):
+                age = time.time() - entry.stat(follow_symlinks=False).st_ctime
+                limit = (
+                    patience if entry.name.startswith(".gone-") else 3600 if entry.name.startswith(".new-") else None
+                )
+                if limit is not None and age > limit:
                     found.append(Path(entry.path))
         return tuple(found)
 
@@ -190,4 +193,7 @@ def _completed(spec: ContainerSpec, root: Path, identifier: str) -> ContainerSpe
         for name in ("hosts", "hostname", "resolv.conf")
         if f"/etc/{name}" not in chosen
     )
-    return attrs.evolve(spec, rootfs=rootfs, mounts=(*own, *spec.mounts), hostname=spec.hostname or identifier[:_SHORT])
+    hostname = spec.hostname or identifier[:_SHORT]
+    named = any(item.startswith("HOSTNAME=") for item in spec.env)
+    env = spec.env if named else (*spec.env, f"HOSTNAME={hostname}")
+    return attrs.evolve(spec, rootfs=rootfs, mounts=(*own, *spec.mounts), hostname=hostname, env=env)

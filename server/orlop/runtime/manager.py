@@ -25,6 +25,9 @@ from orlop.runtime.shims import Shims
 from orlop.runtime.spec import ContainerSpec, ExitStatus
 from orlop.runtime.starting import Starter
 
+# A front-end that saw its container end removes it itself, within this many seconds.
+_PATIENCE = 10.0
+
 
 class Manager:
     """`root` holds the bundles, `run_dir` sockets and the network's state; `remove_tree` deletes mapped owners' trees.
@@ -175,7 +178,7 @@ class Manager:
         found = self.inspect(text)
         self._ended_within(found, None, job)
         # The first process is gone a moment after its end is on disk, except when the shim was killed.
-        after = container.read(found.bundle)
+        after = container.read(found.bundle) or container.read(Path(state.gone(str(found.bundle))))
         if after is None:
             raise errors.ContainerNotFound(f"no container {found.name}: it was removed")
         return after.exit or ExitStatus(0)
@@ -198,8 +201,13 @@ class Manager:
                 )
             _send_signal(found.bundle, signals_module.SIGKILL)
             self._ended_within(found, None, job)
-        with self._bundles.locked(found.bundle, job):
-            gone = self._bundles.discard(found.bundle)
+        try:
+            with self._bundles.locked(found.bundle, job):
+                gone = self._bundles.discard(found.bundle)
+        except errors.ContainerNotFound:
+            if not found.auto_remove:
+                raise
+            gone = None  # it went with its end
         if gone is not None:
             self._remove_tree(gone)
         return found
@@ -252,15 +260,24 @@ class Manager:
         record: Mapping[str, Any] = (last or {}).get("stubs") or {}
         return record
 
-    def tidy(self, job: Job) -> None:
-        """Finish removals that were cut short, and remove ended containers that were to go with their end."""
+    def tidy(self, job: Job, *, patience: float = _PATIENCE) -> tuple[Container, ...]:
+        """Finish removals that were cut short, and remove ended containers that were to go with their end.
+
+        Returns containers that went by themselves. What ended or was removed within `patience` seconds is left to
+        whoever is at it.
+        """
+        gone = []
         for each in self.list():
-            if each.auto_remove and each.status == "exited":
+            if each.auto_remove and each.status == "exited" and time.time() - (each.finished or 0) > patience:
                 with contextlib.suppress(errors.ContainerNotFound, errors.Conflict):
-                    self.remove(each.id, job)
-        for path in self._bundles.leftovers():
+                    gone.append(self.remove(each.id, job))
+        for path in self._bundles.leftovers(patience):
             job.checkpoint()
+            with contextlib.suppress(errors.Corrupt):
+                found = container.read(path)
+                gone += [found] if found is not None and found.auto_remove else []
             self._remove_tree(path)
+        return tuple(gone)
 
     def _running(self, text: str) -> Container:
         found = self.inspect(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _signal  # `signal` would load the enumerations
+import fcntl
 import os
 import time
 
@@ -148,7 +149,19 @@ class _Shim:
         self._clean_up()
         self._end(status)
         os.waitpid(self._pid, 0)
+        watched = loop.watched()
         loop.finish(status["code"])
+        if self._config.get("auto_remove") and not watched:
+            self._discard()
+
+    def _discard(self) -> None:
+        """Nobody else will: make the container disappear. What is left is deleted by whoever tidies up next."""
+        try:
+            lock = os.open(f"{self._bundle}/lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            os.rename(self._bundle, state.gone(self._bundle))
+        except OSError:
+            return  # it was removed meanwhile
 
     def failed(self, failure: dict[str, Any]) -> None:
         """Record and tell that the container did not start."""

@@ -45,6 +45,12 @@ def read(path: str) -> dict[str, Any] | None:
     raise ValueError(f"{path} holds no object")
 
 
+def gone(bundle: str) -> str:
+    """Where a bundle is renamed to, when its container is removed and its files are yet to be deleted."""
+    folder, _, name = bundle.rpartition("/")
+    return f"{folder}/.gone-{name}"
+
+
 def start_time(pid: int) -> int | None:
     """When a process started, in clock ticks since boot (proc_pid_stat(5), field 22); None when it is gone."""
     try:

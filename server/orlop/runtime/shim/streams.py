@@ -109,6 +109,10 @@ class Streams:
             self._hold_back(False)
             self._step(0.1)
 
+    def watched(self) -> bool:
+        """Whether the front-end that started the program is still connected."""
+        return any(client.primary for client in self._clients.values())
+
     def finish(self, code: int) -> None:
         """Tell every client the exit code: the primary one reads all before it in its own time, others in 2 s."""
         for client in list(self._clients.values()):
