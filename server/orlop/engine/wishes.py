@@ -13,7 +13,7 @@ from orlop.core import errors
 from orlop.runtime.spec import Rlimit
 
 _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([bkmgt]?)(?:i?b)?", re.IGNORECASE)
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([bkmgt]?)(?:i?b)?", re.IGNORECASE)
 _VOLUME_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 # What Docker knows for mounts and what makes no difference here.
 _IGNORED = frozenset({
@@ -49,7 +49,7 @@ def ulimit(text: str) -> Rlimit:
     """`nofile=1024:2048`; one number is both limits."""
     name, _, values = text.partition("=")
     soft, _, hard = values.partition(":")
-    if re.fullmatch(r"[a-z]+=-?\d+(:-?\d+)?", text) is None:
+    if re.fullmatch(r"[a-z]+=-?[0-9]+(:-?[0-9]+)?", text) is None:
         raise errors.Invalid(f"invalid ulimit {text!r}", hint="Write NAME=SOFT[:HARD], such as nofile=1024:2048.")
     low, high = int(soft), int(hard or soft)
     if high != -1 and (low > high or low == -1):
