@@ -19,7 +19,13 @@ def do(names: Sequence[str], action: Callable[[str], str]) -> int:
             raise
         except errors.OrlopError as error:
             failed = True
-            sys.stderr.write(f"error: {error.message}\n")
-            if error.hint:
-                sys.stderr.write(f"hint: {error.hint}\n")
+            complain(error)
     return 1 if failed else 0
+
+
+def complain(error: errors.OrlopError) -> None:
+    """Say what is wrong and what helps."""
+    sys.stdout.flush()
+    sys.stderr.write(f"error: {error.message}\n")
+    if error.hint:
+        sys.stderr.write(f"hint: {error.hint}\n")

@@ -60,6 +60,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "image save": ("save", "Write images into an archive"),
     "image load": ("load", "Read images from an archive"),
     "image import": ("import_", "Make an image of a root file system archive"),
+    "image prune": ("imageprune", "Remove images that nothing uses"),
     "image build": ("build", "Build an image from a Dockerfile"),
     "container ls": ("ps", "List containers"),
     "container list": ("ps", "List containers"),
@@ -78,7 +79,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "container top": ("top", "Show the processes of a container"),
     "container stats": ("stats", "Show what running containers use"),
     "container port": ("port", "Show the published ports of a container"),
-    "container prune": ("prune", "Remove containers that do not run"),
+    "container prune": ("systemprune", "Remove containers that do not run"),
     "container ps": ("ps", "List containers"),
     "container pause": ("pause", "Hold the processes of containers still"),
     "container unpause": ("pause", "Let paused containers go on"),
@@ -94,9 +95,9 @@ VERBS: dict[str, tuple[str, str]] = {
     "volume rm": ("volume", "Remove volumes"),
     "volume prune": ("volume", "Remove volumes that no container uses"),
     "system df": ("df", "Show disk usage"),
-    "system prune": ("prune", "Remove what nothing uses"),
+    "system prune": ("systemprune", "Remove what nothing uses"),
     "system info": ("info", "Show where the store is and what this host allows"),
-    "builder prune": ("prune", "Remove the build cache"),
+    "builder prune": ("systemprune", "Remove the build cache"),
 }
 GROUPS = ("image", "container", "system", "builder", "volume")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 import unicodedata
@@ -10,31 +9,35 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from orlop.core import errors
-
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
-_FIELD = re.compile(r"\{\{\s*(json\s+)?\.([A-Za-z0-9_.]*)\s*\}\}")
+# A template that writes a row as JSON, and the fields that a template names.
+_WHOLE_ROW = re.compile(r"\{\{-?\s*json\s+\.\s*-?\}\}")
+_NAME = re.compile(r"\.([A-Z]\w*)")
 _GAP = 3
+_NARROWEST = 10
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns three blanks apart, as wide as their widest cell (counting wide characters as two)."""
+    """Columns three blanks apart and at least ten wide with them, wide characters counted as two."""
     lines = [header, *rows]
-    widths = [max(_width(line[column]) for line in lines) for column in range(len(header))]
+    widths = [
+        max(_NARROWEST, _GAP + max(_width(line[column]) for line in lines if column < len(line)))
+        for column in range(max(map(len, lines)))
+    ]
     text = []
     for line in lines:
-        cells = [cell + " " * (widths[column] - _width(cell) + _GAP) for column, cell in enumerate(line)]
+        cells = [cell + " " * (widths[column] - _width(cell)) for column, cell in enumerate(line)]
         text.append("".join(cells).rstrip() + "\n")
     return "".join(text)
 
 
-def size(count: float) -> str:
-    """Bytes with four significant digits in decimal units: `29.7MB`."""
+def size(count: float, digits: int = 3) -> str:
+    """Bytes in decimal units: `29.7MB`; Docker's lists have three significant digits, its totals four."""
     unit = 0
     while count >= 1000 and unit < len(_UNITS) - 1:
         count /= 1000
         unit += 1
-    return f"{float(f'{count:.4g}' if unit == 0 else f'{count:.3g}'):g}{_UNITS[unit]}"
+    return f"{float(f'{count:.{digits}g}'):g}{_UNITS[unit]}"
 
 
 def age(created: str | None, now: datetime | None = None) -> str:
@@ -43,6 +46,18 @@ def age(created: str | None, now: datetime | None = None) -> str:
     if when is None:
         return "N/A"
     return f"{duration(((now or datetime.now(UTC)) - when).total_seconds())} ago"
+
+
+def stamp(created: str | None) -> str:
+    """`2026-11-24 11:36:48 +0000 UTC`, in the zone of this machine, as Go prints a time; `N/A` when nobody knows."""
+    when = parse_time(created)
+    return "N/A" if when is None else when.astimezone().strftime("%Y-%m-%d %H:%M:%S %z %Z")
+
+
+def rfc3339(created: str | None) -> str:
+    """`2026-11-24T11:36:48Z`, in the zone of this machine; empty when nobody knows."""
+    when = parse_time(created)
+    return "" if when is None else when.astimezone().isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def duration(seconds: float) -> str:
@@ -90,43 +105,48 @@ def shorten(text: str, width: int, *, full: bool = False) -> str:
 
 
 def render(template: str, item: Mapping[str, Any]) -> str:
-    """The part of Go's templates that people use: `{{.Name}}`, `{{.Config.User}}`, `{{json .X}}`; raises `Invalid`."""
+    """A value by one of Go's templates, such as `{{.Config.User}}` or `{{json .}}`; raises `Invalid`."""
+    # Few commands have a template, and reading one is not free.
+    from orlop.cli import gotemplate  # noqa: PLC0415
 
-    def value(match: re.Match[str]) -> str:
-        found: Any = item
-        for part in filter(None, match[2].split(".")):
-            if not isinstance(found, Mapping) or part not in found:
-                raise errors.Invalid(
-                    f"cannot find {part!r} for the template {template!r}",
-                    hint=f"Use one of {', '.join(map(str, found)) if isinstance(found, Mapping) else 'its fields'}.",
-                )
-            found = found[part]
-        if match[1] or not isinstance(found, str | int | float):
-            return json.dumps(found, ensure_ascii=False)
-        return str(found)
-
-    text = _FIELD.sub(value, template)
-    if "{{" in text:
-        raise errors.Invalid(f"cannot read the template {template!r}", hint="Use {{.Field}} or {{json .Field}}.")
-    return text.replace("\\t", "\t").replace("\\n", "\n")
+    return gotemplate.Template(unescaped(template)).render(gotemplate.struct(item))
 
 
 def print_rows(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], template: str | None) -> None:
     """Print rows as a table of `columns` (field -> heading), as JSON lines, or by a template."""
     if template == "json":
-        sys.stdout.write("".join(json.dumps(dict(row), ensure_ascii=False) + "\n" for row in rows))
-    elif template and not template.startswith("table"):
-        sys.stdout.write("".join(render(template, row) + "\n" for row in rows))
-    else:
-        chosen = _table_columns(template, columns)
-        cells = [[str(row[field]) for field in chosen] for row in rows]
-        sys.stdout.write(table([columns.get(field, field.upper()) for field in chosen], cells))
+        template = "{{json .}}"
+    if template and template != "table":
+        from orlop.cli import gotemplate  # noqa: PLC0415
+
+        whole = unescaped(template.removeprefix("table").lstrip() if template.startswith("table") else template)
+        form = gotemplate.Template(whole)
+        lines = [form.render(gotemplate.struct(dict(sorted(row.items())))) for row in rows]
+        if _WHOLE_ROW.search(whole):
+            lines = [_html_safe(line) for line in lines]
+        if template.startswith("table"):
+            headings = {field: columns.get(field) or _heading(field) for field in _NAME.findall(whole)}
+            grid = [line.split("\t") for line in (form.render(headings), *lines)]
+            sys.stdout.write(table(grid[0], grid[1:]))
+        else:
+            sys.stdout.write("".join(f"{line}\n" for line in lines))
+        return
+    sys.stdout.write(table(list(columns.values()), [[str(row[field]) for field in columns] for row in rows]))
 
 
-def _table_columns(template: str | None, columns: Mapping[str, str]) -> list[str]:
-    if not template or template == "table":
-        return list(columns)
-    return [field for _, field in _FIELD.findall(template)]
+def unescaped(template: str) -> str:
+    """A template in which tabs and line feeds are written as people type them in a shell, by a backslash."""
+    return template.replace("\\t", "\t").replace("\\n", "\n")
+
+
+def _heading(field: str) -> str:
+    """`CreatedAt` is `CREATED AT`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", field).upper()
+
+
+def _html_safe(line: str) -> str:
+    """Go's encoder keeps text safe for HTML inside the JSON of a row."""
+    return line.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def _width(text: str) -> int:

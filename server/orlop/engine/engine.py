@@ -38,7 +38,7 @@ class Engine:
         """Images."""
         from orlop.engine.images import Images  # noqa: PLC0415
 
-        return Images(self.store, self._workshop, self._users_of)
+        return Images(self.store, self._workshop, self._users_of, self._runners_of)
 
     @cached_property
     def builds(self) -> Builds:
@@ -79,3 +79,6 @@ class Engine:
 
     def _users_of(self, image: Digest) -> tuple[str, ...]:
         return self.containers.using(image)
+
+    def _runners_of(self, image: Digest) -> tuple[str, ...]:
+        return tuple(each.name for each in self.containers.list() if each.image.id == str(image))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -22,22 +21,16 @@ from orlop.core.imageconfig import History, ImageConfig, RunConfig
 from orlop.core.job import Job
 from orlop.core.mediatype import MediaType
 from orlop.core.reference import Reference
-from orlop.engine import inspection
+from orlop.engine import imagefilters, inspection
+from orlop.engine.imagefilters import Filters
+from orlop.engine.removal import Removal, Removed, as_reference
 from orlop.rootfs import layers
 from orlop.rootfs.content import StoreContent
+from orlop.rootfs.gomatch import has_pattern
 from orlop.rootfs.workshop import Workshop
 from orlop.store.images import Image
 from orlop.store.store import Store
 from orlop.transfer.copy import copy
-
-
-@attrs.frozen
-class Removed:
-    """What `remove` took away (or would): names in familiar form, digests, bytes given back."""
-
-    untagged: tuple[str, ...]
-    deleted: tuple[str, ...]
-    reclaimed: int
 
 
 @attrs.frozen
@@ -49,28 +42,27 @@ class Loaded:
 
 
 class Images:
-    """The use-cases of images; `in_use` names the containers of an image."""
+    """The use-cases of images; `in_use` and `running` name the containers of an image, all or those that run."""
 
     def __init__(
         self,
         store: Store,
         workshop: Workshop,
         in_use: Callable[[Digest], tuple[str, ...]],
+        running: Callable[[Digest], tuple[str, ...]] = lambda _: (),
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._store = store
         self._workshop = workshop
-        self._in_use = in_use
+        self._removal = Removal(store, store.images.find, in_use, running)
         self._now = now
 
-    def list(self, name: str | None = None, filters: tuple[tuple[str, str], ...] = ()) -> tuple[Image, ...]:
-        """Newest first; `name` keeps one repository (or tag), filters are Docker's."""
+    def list(self, name: str | None = None, filters: Filters = ()) -> tuple[Image, ...]:
+        """Newest first; `name` keeps one repository (or tag) or what fits its pattern, filters are Docker's."""
         images = self._store.images.list()
         if name is not None:
             images = _named(images, name)
-        for kind, value in filters:
-            images = self._filtered(images, kind, value)
-        return images
+        return tuple(imagefilters.select(images, filters, self.find, self._now()))
 
     def find(self, text: str) -> Image:
         """By digest, name, or unique ID prefix; raises `ImageNotFound`."""
@@ -78,11 +70,21 @@ class Images:
 
     def inspect(self, text: str) -> dict[str, Any]:
         """Docker's inspect document."""
-        return inspection.inspect(self.find(text))
+        image = self.find(text)
+        return inspection.inspect(image, self._store.images.last_tagged(image.id))
 
     def history(self, text: str) -> tuple[inspection.HistoryRow, ...]:
         """The steps that made it, newest first."""
         return inspection.history(self.find(text), self.parent)
+
+    def parent(self, image: Image) -> Image | None:
+        """The image that it was built upon or committed from, if it is here."""
+        if image.parent is None:
+            return None
+        try:
+            return self._store.images.get(image.parent)
+        except errors.ImageNotFound:
+            return None
 
     def tag(self, source: str, target: str) -> Reference:
         """Give `source` the further name `target`; an image that had the name keeps its others."""
@@ -95,29 +97,12 @@ class Images:
         return name
 
     def remove(self, names: tuple[str, ...], *, force: bool, dry_run: bool, job: Job) -> Removed:
-        """Untag by name, delete by ID or with the last name; refuses what containers use unless forced."""
-        untagged: list[str] = []
-        deleted: list[str] = []
-        reclaimed = 0
-        gone: set[Reference] = set()
-        for name in names:
-            job.checkpoint()
-            image = self.find(name)
-            doomed = _doomed(image, name, force=force)
-            rest = [reference for reference in image.references if reference not in doomed and reference not in gone]
-            if not rest:
-                self._check_unused(image, force=force)
-            untagged += [reference.familiar for reference in doomed]
-            gone.update(doomed)
-            if not rest:
-                untagged += [reference.familiar for reference in image.repo_digests]
-                deleted.append(str(image.id))
-                reclaimed += self._unique_size(image)
-            if not dry_run:
-                self._remove(image, doomed, delete=not rest)
-        if deleted and not dry_run:
-            self._store.collect(job)
-        return Removed(tuple(untagged), tuple(deleted), reclaimed)
+        """Untag by name, delete by ID or with the last name; refuses what containers use (see `Removal`)."""
+        return self._removal.remove(names, force=force, dry_run=dry_run, job=job)
+
+    def prune(self, *, all_unused: bool = False, filters: Filters = (), dry_run: bool, job: Job) -> Removed:
+        """Remove nameless images, or with `all_unused` those without a container; filters are label, label!, until."""
+        return self._removal.prune(all_unused=all_unused, filters=filters, dry_run=dry_run, now=self._now(), job=job)
 
     def save_file(self, names: tuple[str, ...], path: Path, form: str, job: Job) -> None:
         """Like `save`, into a file that appears only when it is whole."""
@@ -189,51 +174,6 @@ class Images:
         manifest = _manifest(raw, layer.diff_id, layer.tar_size)
         return self._store.images.add(manifest, raw, (layer.id,), references=(tag,) if tag else ())
 
-    def _filtered(self, images: tuple[Image, ...], kind: str, value: str) -> tuple[Image, ...]:
-        match kind:
-            case "dangling":
-                wanted = value.lower() in ("true", "1")
-                return tuple(image for image in images if (not image.references) == wanted)
-            case "reference":
-                return tuple(image for image in images if _matches(image, value))
-            case "label":
-                return tuple(image for image in images if _labelled(image, value))
-            case _:
-                border = self.find(value).config.created or ""
-                return tuple(
-                    image
-                    for image in images
-                    if ((image.config.created or "") < border) == (kind == "before")
-                    and (image.config.created or "") != border
-                )
-
-    def _check_unused(self, image: Image, *, force: bool) -> None:
-        users = self._in_use(image.id)
-        if users and not force:
-            raise errors.Conflict(
-                f"cannot remove image {image.id.short}: container {users[0]} uses it",
-                hint=f"Remove the container first (orlop rm {users[0]}), or force it.",
-            )
-
-    def _remove(self, image: Image, doomed: tuple[Reference, ...], *, delete: bool) -> None:
-        for reference in doomed:
-            self._store.images.untag(reference)
-        if delete:
-            self._store.images.remove(image.id)
-
-    def parent(self, image: Image) -> Image | None:
-        """The image that it was built upon or committed from, if it is here."""
-        if image.parent is None:
-            return None
-        try:
-            return self._store.images.get(image.parent)
-        except errors.ImageNotFound:
-            return None
-
-    def _unique_size(self, image: Image) -> int:
-        others = {layer.id for other in self._store.images.list() if other.id != image.id for layer in other.layers}
-        return sum(layer.size for layer in image.layers if layer.id not in others)
-
 
 def _changed(change: tuple[str, ...]) -> RunConfig:
     if not change:
@@ -244,37 +184,20 @@ def _changed(change: tuple[str, ...]) -> RunConfig:
     return changes.apply(change)
 
 
-def _doomed(image: Image, name: str, *, force: bool) -> tuple[Reference, ...]:
-    """The names that go: the one that was given, or all when the image was named by its ID."""
-    named = _as_reference(image, name)
-    if named is not None:
-        return (named,)
-    if len(image.references) > 1 and not force:
-        raise errors.Conflict(
-            f"cannot remove image {image.id.short}: it has several names "
-            f"({', '.join(reference.familiar for reference in image.references)})",
-            hint="Remove it by name, or force it.",
-        )
-    return image.references
-
-
-def _as_reference(image: Image, name: str) -> Reference | None:
-    try:
-        reference = references.parse(name).or_latest()
-    except errors.InvalidReference:
-        return None
-    return reference if reference in image.references else None
-
-
 def _saved_names(image: Image, name: str) -> tuple[Reference, ...]:
     """A name saves itself, a bare repository all its tags, an ID no name."""
-    named = _as_reference(image, name)
-    return (named,) if named is not None else ()
+    named = as_reference(image, name)
+    return (named,) if named is not None and named.digest is None else ()
 
 
 def _named(images: tuple[Image, ...], name: str) -> tuple[Image, ...]:
     """Images of one repository or tag, showing only the names that match."""
-    wanted = references.parse(name)
+    try:
+        wanted = references.parse(name)
+    except errors.InvalidReference:
+        if not has_pattern(name):
+            raise
+        return _fitting(images, name)
     kept = []
     for image in images:
         matching = tuple(
@@ -286,18 +209,16 @@ def _named(images: tuple[Image, ...], name: str) -> tuple[Image, ...]:
     return tuple(kept)
 
 
-def _matches(image: Image, pattern: str) -> bool:
-    return any(
-        fnmatch.fnmatchcase(text, pattern)
-        for reference in image.references
-        for text in (reference.familiar, reference.familiar_repository)
-    )
-
-
-def _labelled(image: Image, wanted: str) -> bool:
-    name, equals, value = wanted.partition("=")
-    labels = image.config.config.labels
-    return name in labels and (not equals or labels[name] == value)
+def _fitting(images: tuple[Image, ...], pattern: str) -> tuple[Image, ...]:
+    kept = []
+    for image in images:
+        matching = tuple(
+            reference for reference in image.references
+            if any(imagefilters.fits(text, pattern) for text in (reference.familiar, reference.familiar_repository))
+        )  # fmt: skip
+        if matching:
+            kept.append(attrs.evolve(image, references=matching))
+    return tuple(kept)
 
 
 def _manifest(config: bytes, diff_id: Digest, tar_size: int) -> Manifest:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import attrs
@@ -45,8 +46,8 @@ def history(image: Image, parent_of: Callable[[Image], Image | None] = lambda _:
     return tuple(rows)
 
 
-def inspect(image: Image) -> dict[str, Any]:
-    """The object that `docker image inspect` prints for it."""
+def inspect(image: Image, tagged: float | None = None) -> dict[str, Any]:
+    """The object that `docker image inspect` prints for it; `tagged` is the Unix time of its newest name."""
     config = image.config
     return {
         "Id": str(image.id),
@@ -64,13 +65,20 @@ def inspect(image: Image) -> dict[str, Any]:
         "Size": image.size,
         "GraphDriver": {"Name": "overlay2", "Data": {"Layers": ":".join(layer.id for layer in image.layers)}},
         "RootFS": {"Type": "layers", "Layers": [str(digest) for digest in config.diff_ids]},
-        "Metadata": {"LastTagTime": ""},
+        "Metadata": {"LastTagTime": _time(tagged)},
         "Descriptor": {
             "mediaType": str(image.manifest.media_type),
             "digest": str(image.manifest.digest),
             "size": image.manifest.size,
         },
     }
+
+
+def _time(moment: float | None) -> str:
+    """RFC 3339; Go's zero time for none."""
+    if moment is None:
+        return "0001-01-01T00:00:00Z"
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _committed(config: ImageConfig) -> bool:

@@ -30,8 +30,9 @@ class Policy:
     """What may go beside garbage.
 
     `dangling`: images without a tag. `all_unused`: every image that no container uses. `cache`: build cache, of which
-    records used within `cache_younger_than` seconds and the newest `cache_keep` bytes stay. Content that nothing has
-    ever claimed stays for `grace` seconds.
+    records used within `cache_younger_than` seconds and the newest `cache_keep` bytes stay, and with `cache_unshared`
+    those whose layer an image has. Content that nothing has ever claimed stays for `grace` seconds. `images` are IDs of
+    further images that go; `ended` are containers that count as removed already.
     """
 
     dangling: bool = False
@@ -39,7 +40,10 @@ class Policy:
     cache: bool = False
     cache_younger_than: float = 0.0
     cache_keep: int = 0
+    cache_unshared: bool = False
     grace: float = 3600.0
+    images: frozenset[str] = frozenset()
+    ended: frozenset[str] = frozenset()
 
 
 @attrs.frozen
@@ -63,9 +67,14 @@ class Collected:
         """Bytes given back."""
         return sum(item.size for item in self.items)
 
-    def lines(self) -> tuple[str, ...]:
-        """A line for each thing, for people."""
-        return tuple(map(_line, self.items))
+    @property
+    def layers(self) -> frozenset[str]:
+        """The ids of the layers."""
+        return frozenset(item.name for item in self.items if item.kind == "layer")
+
+    def lines(self, kinds: tuple[str, ...] = ()) -> tuple[str, ...]:
+        """A line for each thing, or each of some kinds, for people."""
+        return tuple(_line(item) for item in self.items if not kinds or item.kind in kinds)
 
 
 @attrs.frozen
@@ -125,7 +134,7 @@ class Collector:
 
     def _mark(self, connection: Connection, policy: Policy, now: float, job: Job) -> _Plan:
         held = leases.held(connection)
-        uses = users.read_all(self._layout)
+        uses = [use for use in users.read_all(self._layout) if use.container not in policy.ended]
         job.checkpoint()
         doomed = self._doomed_images(connection, policy, held, frozenset().union(*(use.images for use in uses)))
         images = frozenset(row[0] for row in connection.execute("SELECT id FROM images")) - doomed
@@ -155,13 +164,13 @@ class Collector:
     def _doomed_images(
         self, connection: Connection, policy: Policy, held: Held, in_use: frozenset[str]
     ) -> frozenset[str]:
-        if not (policy.dangling or policy.all_unused):
+        if not (policy.dangling or policy.all_unused or policy.images):
             return frozenset()
         named = {row[0] for row in connection.execute("SELECT image FROM refs")}
         return frozenset(
             image
             for image, manifest, added in connection.execute("SELECT id, manifest, added FROM images")
-            if (policy.all_unused or image not in named)
+            if (policy.all_unused or image in policy.images or (policy.dangling and image not in named))
             and image not in in_use
             and held.items.isdisjoint((image, manifest))
             and added < held.since
@@ -175,6 +184,7 @@ class Collector:
         shared = {
             layer for image, layer in connection.execute("SELECT image, layer FROM image_layers") if image in images
         }
+        of_images = frozenset(shared)
         kept: list[CacheRecord] = []
         total = 0
         for record in select_cache(connection):
@@ -184,7 +194,8 @@ class Collector:
                 continue
             own = 0 if record.layer_id is None or record.layer_id in shared else sizes[record.layer_id]
             young = record.last_used >= min(held.since, now - policy.cache_younger_than)
-            if not policy.cache or young or (policy.cache_keep and total + own <= policy.cache_keep):
+            wanted = policy.cache_unshared and record.layer_id in of_images
+            if not policy.cache or young or wanted or (policy.cache_keep and total + own <= policy.cache_keep):
                 kept.append(record)
                 total += own
                 shared.update(filter(None, (record.layer_id,)))

@@ -170,6 +170,12 @@ class Images:
                 revision = journal.note(connection, journal.IMAGES)
         self._announce(revision)
 
+    def last_tagged(self, id: Digest) -> float | None:  # noqa: A002 - the field's word
+        """Unix time at which the image got the newest of its names; None when it has none."""
+        with self._database.read() as connection:
+            row = connection.execute("SELECT max(updated) FROM refs WHERE image = ?", (str(id),)).fetchone()
+        return None if row[0] is None else float(row[0])
+
     def untag(self, reference: Reference) -> Digest | None:
         """Take a name away and tell whose it was; the image stays. None when nobody had it."""
         with self._database.write(durable=True) as connection:

@@ -90,7 +90,10 @@ class Store:
         cache: bool = False,
         cache_younger_than: float = 0.0,
         cache_keep: int = 0,
+        cache_unshared: bool = False,
         grace: float = 3600.0,
+        images: frozenset[str] = frozenset(),
+        ended: frozenset[str] = frozenset(),
     ) -> Collected:
         """Remove garbage, and what the flags name (see `gc.Policy`); tell what went, or with `dry_run` would go.
 
@@ -105,7 +108,10 @@ class Store:
             cache=cache,
             cache_younger_than=cache_younger_than,
             cache_keep=cache_keep,
+            cache_unshared=cache_unshared,
             grace=grace,
+            images=images,
+            ended=ended,
         )
         collector = gc.Collector(self.layout, self._database, self.blobs, self.trash, self.journal, self._boot)
         if dry_run:

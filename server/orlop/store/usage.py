@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import attrs
@@ -38,12 +38,16 @@ class ImageUsage:
 
 @attrs.frozen
 class Usage:
-    """The whole store, sizes in bytes. The rows count a layer that images and the cache share with the images."""
+    """The whole store, sizes in bytes. The rows count a layer that images and the cache share with the images.
+
+    `bundles` are the bytes of each container's own files.
+    """
 
     images: Row
     containers: Row
     cache: Row
     each: tuple[ImageUsage, ...]
+    bundles: Mapping[str, int]
     layer_bytes: int
     blob_bytes: int
 
@@ -92,6 +96,7 @@ def measure(layout: Layout, database: Database, blobs: Blobs, running: Collectio
             )
             for image, used in sorted(parts.items())
         ),
+        bundles=bundles,
         layer_bytes=sum(sizes.values()),
         blob_bytes=sum(kept.values()),
     )

@@ -6,19 +6,23 @@ import argparse
 import sys
 
 from orlop.cli import output
+from orlop.cli.parser import Parser
 from orlop.engine.engine import Engine
 from orlop.engine.inspection import HistoryRow
 
 COLUMNS = {
     "ID": "IMAGE", "CreatedSince": "CREATED", "CreatedBy": "CREATED BY", "Size": "SIZE", "Comment": "COMMENT",
 }  # fmt: skip
+COLUMNS_FOR_PROGRAMS = {
+    "ID": "IMAGE", "CreatedAt": "CREATED AT", "CreatedBy": "CREATED BY", "Size": "SIZE", "Comment": "COMMENT",
+}  # fmt: skip
 _CREATED_BY_WIDTH = 45
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(parser: Parser) -> None:
     """Flags as `docker image history` has them."""
     parser.add_argument("image")
-    parser.add_argument("-H", "--human", nargs="?", const="true", default="true", help="sizes and dates for people")
+    parser.switch("-H", "--human", default=True, help="sizes and dates for people")
     parser.add_argument("--no-trunc", action="store_true", help="whole commands and IDs")
     parser.add_argument("-q", "--quiet", action="store_true", help="only image IDs")
     parser.add_argument("--format", help="'json', 'table …' or a template such as '{{.CreatedBy}}'")
@@ -28,12 +32,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, engine: Engine) -> int:
     """Print them."""
     rows = engine.images.history(arguments.image)
-    human = arguments.human.lower() not in ("false", "0")
+    human = arguments.human
     shown = [_row(row, human=human, whole=arguments.no_trunc) for row in rows]
     if arguments.quiet:
         sys.stdout.write("".join(f"{row['ID']}\n" for row in shown))
         return 0
-    output.print_rows(shown, COLUMNS, arguments.format)
+    columns = COLUMNS if human else COLUMNS_FOR_PROGRAMS
+    output.print_rows(shown, columns, arguments.format)
     return 0
 
 
@@ -41,8 +46,8 @@ def _row(row: HistoryRow, *, human: bool, whole: bool) -> dict[str, str]:
     identity = "<missing>" if row.id is None else row.id if whole else row.id.partition(":")[2][:12]
     return {
         "ID": identity,
-        "CreatedSince": output.age(row.created) if human else row.created or "",
-        "CreatedAt": row.created or "",
+        "CreatedSince": output.age(row.created),
+        "CreatedAt": output.rfc3339(row.created),
         "CreatedBy": output.shorten(row.created_by.replace("\t", " "), _CREATED_BY_WIDTH, full=whole),
         "Size": output.size(row.size) if human else str(row.size),
         "Comment": row.comment,

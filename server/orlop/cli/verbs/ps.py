@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace, engine: Engine) -> int:
     if arguments.quiet:
         sys.stdout.write("".join(f"{item.id if arguments.no_trunc else item.id[:12]}\n" for item in found))
         return 0
-    output.print_rows([_row(item, whole=arguments.no_trunc) for item in found], COLUMNS, arguments.format)
+    output.print_rows([row(item, whole=arguments.no_trunc) for item in found], COLUMNS, arguments.format)
     return 0
 
 
@@ -50,7 +50,8 @@ def status(item: Container, now: float) -> str:
     return "Created"
 
 
-def _row(item: Container, *, whole: bool) -> dict[str, Any]:
+def row(item: Container, *, whole: bool) -> dict[str, Any]:
+    """A container as lists show it."""
     created = datetime.fromtimestamp(item.created, UTC).isoformat()
     return {
         "ID": item.id if whole else item.id[:12],
