@@ -67,6 +67,8 @@ def configuration(saved_image: bytes) -> dict[str, Any]:
         manifest = json.load(archive.extractfile("manifest.json"))[0]  # type: ignore[arg-type]
         document = json.load(archive.extractfile(manifest["Config"]))  # type: ignore[arg-type]
     last = document["history"][-1]
+    # Docker keeps them in no order of their own.
+    document["config"]["Env"] = sorted(document["config"].get("Env") or ())
     return {
         "config": {key: document["config"].get(key) or None for key in CONFIG},
         "history": [last.get(key) for key in ("created_by", "comment", "author", "empty_layer")],
