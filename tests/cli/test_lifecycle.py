@@ -157,3 +157,21 @@ def test_the_host_name_is_in_the_environment(shared_terminal: Terminal) -> None:
         shared_terminal("run", "--rm", "--network", "none", "-h", "me", "busybox", "sh", "-c", "echo $HOSTNAME")
         == "me\n"
     )
+
+
+def test_containers_are_found_by_what_they_are(shared_terminal: Terminal, named: str) -> None:
+    def listed(*words: str) -> list[str]:
+        return shared_terminal("ps", "--format", "{{.Names}}", *words).split()
+
+    shared_terminal("run", "--name", f"{named}-b", "--network", "none", "busybox", "sh", "-c", "exit 3", code=3)
+    shared_terminal("run", "-d", "--name", named, "--network", "none", "-l", f"k={named}", "busybox", "sleep", "100")
+    assert listed("-f", f"name={named}") == [named]
+    assert listed("-a", "-f", f"name={named}") == [named, f"{named}-b"]
+    assert listed("-f", f"name={named}", "-f", "status=exited") == [f"{named}-b"]
+    assert listed("-f", f"name={named}", "-f", "status=exited", "-f", "status=running") == [named, f"{named}-b"]
+    assert listed("-f", f"name={named}", "-f", "exited=3") == [f"{named}-b"]
+    assert listed("-f", f"label=k={named}", "-f", "ancestor=busybox") == [named]
+    assert listed("-l") == [named] and listed("-n", "2") == [named, f"{named}-b"]
+    assert "invalid filter" in shared_terminal("ps", "-f", "size=1", code=1)
+    assert "invalid filter" in shared_terminal("ps", "-f", "status=odd", code=1)
+    shared_terminal("rm", f"{named}-b")

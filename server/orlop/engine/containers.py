@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ import attrs
 from orlop.core import errors, imageconfig
 from orlop.core.digest import Digest
 from orlop.core.job import Job
-from orlop.engine import containerview, creation
+from orlop.engine import containerfilters, containerview, creation
 from orlop.engine.creation import RunOptions
 from orlop.engine.settings import Settings
 from orlop.rootfs.workshop import Workshop
@@ -190,9 +190,11 @@ class Containers:
         """What it wrote."""
         return self.manager.logs(name, job, tail=tail, since=since, follow=follow)
 
-    def list(self, *, every: bool = False) -> tuple[Container, ...]:
-        """Running ones, or all; newest first."""
-        return tuple(item for item in self.manager.list() if every or item.alive)
+    def list(self, *, every: bool = False, filters: Sequence[tuple[str, str]] = ()) -> tuple[Container, ...]:
+        """Running ones, or all, that fit Docker's filters; newest first. A filter by status asks for all."""
+        wanted = every or any(kind in ("status", "exited") for kind, _ in filters)
+        found = tuple(item for item in self.manager.list() if wanted or item.alive)
+        return containerfilters.select(found, filters, lambda name: str(self._store.images.find(name).id))
 
     def find(self, name: str) -> Container:
         """By name, ID or unique prefix; raises `ContainerNotFound`."""

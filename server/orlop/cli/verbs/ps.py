@@ -11,6 +11,7 @@ from typing import Any
 
 from orlop.cli import output
 from orlop.cli.verbs.port import addresses
+from orlop.engine import containerfilters
 from orlop.engine.engine import Engine
 from orlop.runtime.container import Container
 
@@ -24,6 +25,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Flags as `docker ps` has them."""
     parser.add_argument("-a", "--all", action="store_true", help="stopped ones too")
     parser.add_argument("-q", "--quiet", action="store_true", help="only IDs")
+    parser.add_argument("-l", "--latest", action="store_true", help="only the newest, running or not")
+    parser.add_argument("-n", "--last", type=int, help="only so many of the newest, running or not")
+    parser.add_argument(
+        "-f", "--filter", action="append", default=[], help="name=, id=, status=, exited=, label=, ancestor=, volume="
+    )
     parser.add_argument("--no-trunc", action="store_true", help="whole IDs and commands")
     parser.add_argument("--format", help="'json', 'table …' or a template such as '{{.Names}}'")
     parser.add_argument("--json", action="store_const", const="json", dest="format", help="one JSON object a line")
@@ -31,7 +37,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, engine: Engine) -> int:
     """Print them, newest first."""
-    found = engine.containers.list(every=arguments.all)
+    last = 1 if arguments.latest else arguments.last
+    filters = tuple(map(containerfilters.parse, arguments.filter))
+    found = engine.containers.list(every=arguments.all or last is not None, filters=filters)
+    found = found if last is None or last < 0 else found[:last]
     if arguments.quiet:
         sys.stdout.write("".join(f"{item.id if arguments.no_trunc else item.id[:12]}\n" for item in found))
         return 0
