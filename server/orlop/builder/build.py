@@ -35,6 +35,7 @@ class BuildRequest:
 
     Without `dockerfile` the usual names are tried in `context`; `dockerfile_text` replaces the file's content.
     `platform` None is the host's. `proxies` reach every RUN and no image. `network` is the default of RUN steps.
+    Images that the store lacks are pulled; with `pull` all are.
     """
 
     context: Path
@@ -45,6 +46,7 @@ class BuildRequest:
     build_args: Mapping[str, str] = attrs.field(factory=dict)
     labels: Mapping[str, str] = attrs.field(factory=dict)
     no_cache: bool = False
+    pull: bool = False
     platform: Platform | None = None
     proxies: Mapping[str, str] = attrs.field(factory=dict)
     network: str = "default"
@@ -97,7 +99,7 @@ def build(request: BuildRequest, services: BuildServices, job: Job) -> BuildResu
             hint="Leave --platform out, or build on a machine of that platform.",
         )
     platform_args = variables.automatic(services.host, target_platform, request.target or "default")
-    images = BaseImages(services.store, services.pull, target_platform, job)
+    images = BaseImages(services.store, services.pull, target_platform, job, always=request.pull)
     plan_request = planner.PlanRequest(
         path=source.path,
         target=request.target,

@@ -23,11 +23,12 @@ Pull = Callable[[Reference, Platform, Job], Image]
 class BaseImages:
     """Remembers every image that one build asked for, so that a name means one image throughout."""
 
-    def __init__(self, store: Store, pull: Pull | None, platform: Platform, job: Job) -> None:
+    def __init__(self, store: Store, pull: Pull | None, platform: Platform, job: Job, *, always: bool = False) -> None:
         self._store = store
         self._pull = pull
         self._platform = platform
         self._job = job
+        self._always = always
         self._found: dict[Reference, Image] = {}
         self._lock = threading.Lock()
 
@@ -71,6 +72,8 @@ class BaseImages:
         }
 
     def _resolve(self, reference: Reference) -> Image:
+        if self._always and self._pull is not None:
+            return self._pull(reference, self._platform, self._job)
         try:
             return self._local(reference)
         except errors.ImageNotFound as error:

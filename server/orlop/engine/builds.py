@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -17,12 +18,19 @@ from orlop.core.reference import Reference
 from orlop.engine import dockerfiles
 from orlop.engine.settings import Settings
 from orlop.rootfs.workshop import Workshop
+from orlop.store.images import Image
 from orlop.store.store import Store
+
+if TYPE_CHECKING:
+    from orlop.engine.registries import Registries
 
 
 @attrs.frozen(kw_only=True)
 class BuildOptions:
-    """One build as a front-end asks for it; without a context the build has no files to copy."""
+    """One build as a front-end asks for it; without a context the build has no files to copy.
+
+    Base images that are missing are pulled; with `pull` all of them are asked for again.
+    """
 
     context: Path | None
     dockerfile: Path | None = None
@@ -32,6 +40,7 @@ class BuildOptions:
     build_args: Mapping[str, str] = attrs.field(factory=dict)
     labels: Mapping[str, str] = attrs.field(factory=dict)
     no_cache: bool = False
+    pull: bool = False
     network: str = "default"
     platform: str | None = None
 
@@ -40,11 +49,17 @@ class Builds:
     """Builds images and describes Dockerfiles."""
 
     def __init__(
-        self, store: Store, workshop: Workshop, settings: Settings, now: Callable[[], float] = time.time
+        self,
+        store: Store,
+        workshop: Workshop,
+        settings: Settings,
+        registries: Callable[[], Registries],
+        now: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
         self._workshop = workshop
         self._settings = settings
+        self._registries = registries
         self._now = now
 
     def build(self, options: BuildOptions, job: Job) -> BuildResult:
@@ -76,6 +91,7 @@ class Builds:
             build_args=dict(options.build_args),
             labels=dict(options.labels),
             no_cache=options.no_cache,
+            pull=options.pull,
             network=options.network,
             platform=host,
             proxies=dict(self._settings.proxies),
@@ -87,9 +103,14 @@ class Builds:
             store=self._store,
             workshop=self._workshop,
             host=host,
+            pull=self._pull,
             now=self._now,
             network_dir=self._settings.run_dir / "network",
         )
+
+    def _pull(self, reference: Reference, wanted: platform.Platform, job: Job) -> Image:
+        job.note(f"pulling {reference.familiar}")
+        return self._registries().pull(reference, wanted, job).image
 
 
 def _checked_context(context: Path) -> Path:

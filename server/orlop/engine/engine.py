@@ -6,12 +6,14 @@ import os
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from orlop.core import errors
 from orlop.core.digest import Digest
 from orlop.core.job import Job
 from orlop.engine.settings import Settings
 from orlop.rootfs.workshop import Workshop
+from orlop.store.images import Image
 from orlop.store.store import Store
 
 if TYPE_CHECKING:
@@ -19,7 +21,10 @@ if TYPE_CHECKING:
     from orlop.engine.containers import Containers
     from orlop.engine.events import StoreWatch
     from orlop.engine.images import Images
+    from orlop.engine.registries import Registries
     from orlop.engine.system import System
+
+PullPolicy = Literal["missing", "always", "never"]
 
 
 class Engine:
@@ -45,7 +50,14 @@ class Engine:
         """Builds."""
         from orlop.engine.builds import Builds  # noqa: PLC0415
 
-        return Builds(self.store, self._workshop, self.settings)
+        return Builds(self.store, self._workshop, self.settings, lambda: self.registries)
+
+    @cached_property
+    def registries(self) -> Registries:
+        """Registries."""
+        from orlop.engine.registries import Registries  # noqa: PLC0415
+
+        return Registries(self.store, self._workshop, self.settings)
 
     @cached_property
     def containers(self) -> Containers:
@@ -61,6 +73,22 @@ class Engine:
 
         return System(self.settings, self.store, rootless=os.geteuid() != 0)
 
+    def image(self, text: str, policy: PullPolicy, job: Job) -> Image:
+        """The image of a name or ID: pulled when it is missing here, always, or never; raises `ImageNotFound`.
+
+        A platform is this machine's. What is here is found without a line of the registry client.
+        """
+        if policy != "always":
+            try:
+                found = self.store.images.find(text)
+                if policy == "never" or not found.missing:
+                    return found
+            except errors.ImageNotFound:
+                if policy == "never":
+                    raise
+            job.note(f"unable to find image '{text}' locally")
+        return self.registries.ensure(text, job)
+
     def watch(self, listener: Callable[[int], None]) -> StoreWatch:
         """Call `listener` with the new revision whenever anyone changes the store."""
         from orlop.engine.events import StoreWatch  # noqa: PLC0415
@@ -71,6 +99,8 @@ class Engine:
         """End the helper processes; nothing is lost if this never runs."""
         if "containers" in self.__dict__:
             self.containers.close()
+        if "registries" in self.__dict__:
+            self.registries.close()
         self._workshop.close()
         self.store.close()
 

@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 import tempfile
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from orlop.core import errors
+
+# The registries' own settings are read when a registry is asked.
+if TYPE_CHECKING:
+    from orlop.registry.configuration import RegistryConfig
+    from orlop.registry.dockerconfig import DockerConfig
 
 # Passed to every RUN without an ARG, never kept in the image (Dockerfile reference, "Predefined ARGs").
 PROXY_VARIABLES = tuple(
@@ -22,12 +27,16 @@ PROXY_VARIABLES = tuple(
 
 @attrs.frozen(kw_only=True)
 class Settings:
-    """`root` is the store, `run_dir` holds sockets and pid files (short paths), `proxies` go to RUN steps."""
+    """`root` is the store, `run_dir` holds sockets and pid files (short paths), `proxies` go to RUN steps.
+
+    `environ` are the variables that say where logins and certificates of registries are; it may hold secrets.
+    """
 
     root: Path
     run_dir: Path
     proxies: Mapping[str, str] = attrs.field(factory=dict)
     config: Mapping[str, Any] = attrs.field(factory=dict)
+    environ: Mapping[str, str] = attrs.field(factory=dict, repr=False)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str], root: Path | None = None) -> Settings:
@@ -42,7 +51,20 @@ class Settings:
             run_dir=_run_dir(environ, chosen),
             proxies=proxies,
             config=_read_config(Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "orlop" / "config.toml"),
+            environ=dict(environ),
         )
+
+    def registry_config(self) -> RegistryConfig:
+        """How registries are reached; raises `Invalid` naming the key that is wrong."""
+        from orlop.engine import registrysettings  # noqa: PLC0415
+
+        return registrysettings.config(self.config.get("registries", {}), self.environ, self.proxies)
+
+    def registry_credentials(self, note: Callable[[str], None]) -> DockerConfig:
+        """The logins that Docker and podman share with us; `note` hears of helpers that do not work."""
+        from orlop.engine import registrysettings  # noqa: PLC0415
+
+        return registrysettings.credentials(self.environ, note)
 
 
 def _run_dir(environ: Mapping[str, str], root: Path) -> Path:

@@ -62,7 +62,10 @@ class DockerfileDescribeResult:
 
 @attrs.frozen(kw_only=True)
 class BuildParams:
-    """One build; paths are on the server's host. `dockerfile` defaults to the one in `context`."""
+    """One build; paths are on the server's host. `dockerfile` defaults to the one in `context`.
+
+    Base images that are missing are pulled; with `pull` all of them are asked for again.
+    """
 
     context: str
     dockerfile: str | None = None
@@ -71,6 +74,7 @@ class BuildParams:
     build_args: dict[str, str] = attrs.field(factory=dict)
     labels: dict[str, str] = attrs.field(factory=dict)
     no_cache: bool = False
+    pull: bool = False
     network: Literal["default", "none", "host"] = "default"
     work_done_token: Token | None = None
     partial_result_token: Token | None = None

@@ -1,4 +1,4 @@
-"""Wire types of images: list, inspect, history, tag, remove, save, load."""
+"""Wire types of images: list, inspect, history, tag, remove, prune, save, load, pull, push."""
 
 from __future__ import annotations
 
@@ -160,6 +160,109 @@ class LayerProgress:
 
 
 TransferEvent = LayerProgress | Note
+
+PullPolicy = Literal["missing", "always", "never"]
+
+
+@attrs.frozen(kw_only=True)
+class ImagePullParams:
+    """Pull a name, for this machine's platform unless another is named; `all_tags` pulls the whole repository."""
+
+    reference: str
+    platform: str | None = None
+    all_tags: bool = False
+    work_done_token: Token | None = None
+    partial_result_token: Token | None = None
+
+
+@attrs.frozen(kw_only=True)
+class PulledImage:
+    """One name; `digest` is what it means at the registry, `up-to-date` that nothing had to change here."""
+
+    reference: str
+    id: str
+    digest: str
+    status: Literal["newer", "up-to-date"]
+
+
+@attrs.frozen(kw_only=True)
+class ImagePullResult:
+    """In the order in which they were pulled."""
+
+    pulled: list[PulledImage]
+
+
+@attrs.frozen(kw_only=True)
+class ImagePushParams:
+    """Push a name, or under the name `target` (which the image need not have here); `all_tags` pushes every tag."""
+
+    reference: str
+    all_tags: bool = False
+    target: str | None = None
+    work_done_token: Token | None = None
+    partial_result_token: Token | None = None
+
+
+@attrs.frozen(kw_only=True)
+class PushedImage:
+    """What the registry has now; `size` is that of the manifest in bytes."""
+
+    reference: str
+    digest: str
+    size: int
+
+
+@attrs.frozen(kw_only=True)
+class ImagePushResult:
+    """In the order in which they were pushed."""
+
+    pushed: list[PushedImage]
+
+
+@attrs.frozen(kw_only=True)
+class ImagePushPlanParams:
+    """The push to plan: see `ImagePushParams`."""
+
+    reference: str
+    target: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class PlannedLayer:
+    """One layer; `exists` tells that the registry has it."""
+
+    digest: str
+    size: int
+    exists: bool
+
+
+@attrs.frozen(kw_only=True)
+class ImagePushPlanResult:
+    """What a push would do; `upload` are the bytes that would travel, at most so many unless `exact`."""
+
+    reference: str
+    registry: str
+    account: str | None
+    size: int
+    upload: int
+    exact: bool
+    layers: list[PlannedLayer]
+
+
+@attrs.frozen(kw_only=True)
+class ImagePruneParams:
+    """Remove nameless images, with `all` every one that no container uses; `dry_run` only tells what would go."""
+
+    all: bool = False
+    dry_run: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class ImagePruneResult:
+    """What went (or would go), a line each, and the bytes it gives back."""
+
+    lines: list[str]
+    reclaimed: int
 
 
 @attrs.frozen(kw_only=True)

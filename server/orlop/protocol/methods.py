@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import attrs
 
-from orlop.protocol import builds, containers, images, system
+from orlop.protocol import builds, containers, images, registries, system
 from orlop.protocol.common import Empty
 
 Lane = Literal["quick", "long", "stream"]
@@ -51,6 +51,14 @@ IMAGE_LOAD = Request(
     "image/load", images.ImageLoadParams, images.ImageLoadResult, lane="long", stream=images.TransferEvent
 )
 IMAGE_BUILD = Request("image/build", builds.BuildParams, builds.BuildResult, lane="long", stream=builds.BuildEvent)
+IMAGE_PULL = Request(
+    "image/pull", images.ImagePullParams, images.ImagePullResult, lane="long", stream=images.TransferEvent
+)
+IMAGE_PUSH = Request(
+    "image/push", images.ImagePushParams, images.ImagePushResult, lane="long", stream=images.TransferEvent
+)
+IMAGE_PUSH_PLAN = Request("image/pushPlan", images.ImagePushPlanParams, images.ImagePushPlanResult, lane="long")
+IMAGE_PRUNE = Request("image/prune", images.ImagePruneParams, images.ImagePruneResult, lane="long")
 IMAGE_VALIDATE_REFERENCE = Request(
     "image/validateReference", images.ValidateReferenceParams, images.ValidateReferenceResult
 )
@@ -76,6 +84,39 @@ CONTAINER_STOP = Request("container/stop", containers.ContainerStopParams, Empty
 CONTAINER_KILL = Request("container/kill", containers.ContainerKillParams, Empty)
 CONTAINER_REMOVE = Request(
     "container/remove", containers.ContainerRemoveParams, containers.ContainerRemoveResult, lane="long"
+)
+
+REGISTRY_LIST = Request("registry/list", Empty, registries.RegistryListResult)
+REGISTRY_LOGIN = Request("registry/login", registries.RegistryLoginParams, registries.RegistryLoginResult, lane="long")
+REGISTRY_LOGOUT = Request("registry/logout", registries.RegistryLogoutParams, registries.RegistryLogoutResult)
+REGISTRY_SEARCH = Request(
+    "registry/search", registries.RegistrySearchParams, registries.RegistrySearchResult, lane="long"
+)
+REGISTRY_REPOSITORIES = Request(
+    "registry/repositories",
+    registries.RegistryRepositoriesParams,
+    registries.RegistryRepositoriesResult,
+    lane="long",
+)
+REGISTRY_TAGS = Request("registry/tags", registries.RegistryTagsParams, registries.RegistryTagsResult, lane="long")
+REGISTRY_MANIFEST = Request(
+    "registry/manifest", registries.RegistryManifestParams, registries.RegistryManifestResult, lane="long"
+)
+REGISTRY_DELETE_TAG = Request(
+    "registry/deleteTag", registries.RegistryDeleteTagParams, registries.RegistryDeleteTagResult, lane="long"
+)
+REGISTRY_CREATE_REPOSITORY = Request(
+    "registry/createRepository",
+    registries.RegistryCreateRepositoryParams,
+    registries.RegistryCreateRepositoryResult,
+    lane="long",
+)
+REGISTRY_COPY = Request(
+    "registry/copy",
+    registries.RegistryCopyParams,
+    registries.RegistryCopyResult,
+    lane="long",
+    stream=images.TransferEvent,
 )
 
 SESSION_INPUT = Notification("session/input", containers.SessionInput, sender="client")

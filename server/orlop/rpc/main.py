@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from orlop.rpc import stdio
+
+if TYPE_CHECKING:
+    import logging
 
 SHUTDOWN_SECONDS = 1.5
 
@@ -33,9 +37,17 @@ def main() -> int:
     os._exit(0)
 
 
+def _is_fault(record: logging.LogRecord) -> bool:
+    from pygls.exceptions import JsonRpcException  # noqa: PLC0415
+
+    return not (record.exc_info and isinstance(record.exc_info[1], JsonRpcException))
+
+
 def _configure_logging() -> None:
     import logging  # noqa: PLC0415
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     # At INFO pygls logs the body of every message, secrets included.
     logging.getLogger("pygls").setLevel(logging.WARNING)
+    # That a request is answered with an error is no fault of the server; one line tells it (`report_server_error`).
+    logging.getLogger("pygls.protocol.json_rpc").addFilter(_is_fault)

@@ -13,6 +13,7 @@ from orlop.rpc.handlers.builds import BuildHandlers
 from orlop.rpc.handlers.containers import ContainerHandlers
 from orlop.rpc.handlers.documents import DocumentHandlers
 from orlop.rpc.handlers.images import ImageHandlers
+from orlop.rpc.handlers.registries import RegistryHandlers
 from orlop.rpc.handlers.system import SystemHandlers
 from orlop.rpc.jobs import Lanes
 from orlop.rpc.server import Server
@@ -23,6 +24,7 @@ SHUTDOWN_SECONDS = 1.5
 def bind_all(dispatcher: Dispatcher, server: Server, engine: Engine, lanes: Lanes) -> None:
     """Bind every row of the table, the documents, and the end."""
     images, builds = ImageHandlers(engine), BuildHandlers(engine)
+    registries = RegistryHandlers(engine)
     containers, about = ContainerHandlers(engine), SystemHandlers(engine)
 
     dispatcher.bind(methods.SERVER_INFO, about.info)
@@ -35,6 +37,20 @@ def bind_all(dispatcher: Dispatcher, server: Server, engine: Engine, lanes: Lane
     dispatcher.bind(methods.IMAGE_REMOVE, images.remove)
     dispatcher.bind(methods.IMAGE_SAVE, images.save)
     dispatcher.bind(methods.IMAGE_LOAD, images.load)
+    dispatcher.bind(methods.IMAGE_PRUNE, images.prune)
+    dispatcher.bind(methods.IMAGE_PULL, registries.pull)
+    dispatcher.bind(methods.IMAGE_PUSH, registries.push)
+    dispatcher.bind(methods.IMAGE_PUSH_PLAN, registries.push_plan)
+    dispatcher.bind(methods.REGISTRY_LIST, registries.list)
+    dispatcher.bind(methods.REGISTRY_LOGIN, registries.login)
+    dispatcher.bind(methods.REGISTRY_LOGOUT, registries.logout)
+    dispatcher.bind(methods.REGISTRY_SEARCH, registries.search)
+    dispatcher.bind(methods.REGISTRY_REPOSITORIES, registries.repositories)
+    dispatcher.bind(methods.REGISTRY_TAGS, registries.tags)
+    dispatcher.bind(methods.REGISTRY_MANIFEST, registries.manifest)
+    dispatcher.bind(methods.REGISTRY_DELETE_TAG, registries.delete_tag)
+    dispatcher.bind(methods.REGISTRY_CREATE_REPOSITORY, registries.create_repository)
+    dispatcher.bind(methods.REGISTRY_COPY, registries.copy)
     dispatcher.bind(methods.IMAGE_VALIDATE_REFERENCE, images.validate_reference)
     dispatcher.bind(methods.IMAGE_BUILD, builds.build)
     dispatcher.bind(methods.DOCKERFILE_DESCRIBE, builds.describe)

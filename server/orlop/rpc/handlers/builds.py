@@ -35,6 +35,7 @@ class BuildHandlers:
             build_args=params.build_args,
             labels=params.labels,
             no_cache=params.no_cache,
+            pull=params.pull,
             network=params.network,
         )
         teller = _Teller(call)

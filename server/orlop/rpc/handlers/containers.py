@@ -49,6 +49,7 @@ class ContainerHandlers:
     def run(self, params: containers.ContainerRunParams, call: Call) -> containers.ContainerRunResult:
         """Create and start; stay with it unless detached. Cancelling stops a container that was to be removed."""
         job = call.job(lambda event: _tell(event, call))
+        self._engine.image(params.image, params.pull, job)
         created = self._engine.containers.create(_options(params))
         size = (params.columns, params.rows) if params.tty else None
         try:

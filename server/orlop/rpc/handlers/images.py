@@ -12,6 +12,7 @@ from orlop.protocol import images
 from orlop.protocol.common import Empty
 from orlop.rpc import convert
 from orlop.rpc.dispatch import Call
+from orlop.rpc.transfers import TransferTeller
 
 
 class ImageHandlers:
@@ -59,6 +60,11 @@ class ImageHandlers:
             untagged=list(removed.untagged), deleted=list(removed.deleted), reclaimed=removed.reclaimed
         )
 
+    def prune(self, params: images.ImagePruneParams, call: Call) -> images.ImagePruneResult:
+        """Remove images that nothing uses, or say which those are."""
+        collected = self._engine.store.collect(call.job(), dry_run=params.dry_run, dangling=True, all_unused=params.all)
+        return images.ImagePruneResult(lines=list(collected.lines()), reclaimed=collected.reclaimed)
+
     def save(self, params: images.ImageSaveParams, call: Call) -> Empty:
         """Write an archive."""
         self._engine.images.save_file(tuple(params.images), Path(params.path), params.format, call.job())
@@ -66,13 +72,7 @@ class ImageHandlers:
 
     def load(self, params: images.ImageLoadParams, call: Call) -> images.ImageLoadResult:
         """Read an archive."""
-
-        def tell(event: object) -> None:
-            wire = convert.transfer_event(event)
-            if wire is not None:
-                call.stream.push(wire)
-
-        loaded = self._engine.images.load(Path(params.path), call.job(tell))
+        loaded = self._engine.images.load(Path(params.path), call.job(TransferTeller(call)))
         return images.ImageLoadResult(
             loaded=[item.reference.familiar if item.reference else str(item.id) for item in loaded]
         )
