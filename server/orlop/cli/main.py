@@ -23,6 +23,11 @@ VERBS: dict[str, tuple[str, str]] = {
     "inspect": ("inspect", "Show all that is known of images or containers, as JSON"),
     "tag": ("tag", "Give an image another name"),
     "rmi": ("rmi", "Remove images"),
+    "pull": ("pull", "Pull an image from a registry"),
+    "push": ("push", "Push an image to a registry"),
+    "search": ("search", "Search Docker Hub for images"),
+    "login": ("login", "Log in to a registry"),
+    "logout": ("logout", "Log out of a registry"),
     "save": ("save", "Write images into an archive"),
     "load": ("load", "Read images from an archive"),
     "import": ("import_", "Make an image of a root file system archive"),
@@ -57,6 +62,9 @@ VERBS: dict[str, tuple[str, str]] = {
     "image inspect": ("inspect", "Show all that is known of images, as JSON"),
     "image tag": ("tag", "Give an image another name"),
     "image rm": ("rmi", "Remove images"),
+    "image pull": ("pull", "Pull an image from a registry"),
+    "image push": ("push", "Push an image to a registry"),
+    "manifest inspect": ("manifest", "Show what a name stands for at its registry"),
     "image save": ("save", "Write images into an archive"),
     "image load": ("load", "Read images from an archive"),
     "image import": ("import_", "Make an image of a root file system archive"),
@@ -99,7 +107,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "system info": ("info", "Show where the store is and what this host allows"),
     "builder prune": ("systemprune", "Remove the build cache"),
 }
-GROUPS = ("image", "container", "system", "builder", "volume")
+GROUPS = ("image", "container", "system", "builder", "volume", "manifest")
 
 
 def main(arguments: Sequence[str]) -> int:

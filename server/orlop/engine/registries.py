@@ -108,6 +108,11 @@ class Registries:
 
     def pull_all(self, repository: Reference, wanted: Platform | None, job: Job) -> Iterator[Pulled]:
         """Pull every tag of a repository, one after the other."""
+        for tag in self.all_tags(repository, job):
+            yield self.pull(repository.with_tag(tag), wanted, job)
+
+    def all_tags(self, repository: Reference, job: Job) -> Iterator[str]:
+        """Every tag that a repository has at its registry; raises `Invalid` for a name that has a tag itself."""
         if repository.tag or repository.digest:
             raise errors.Invalid(
                 f"cannot pull all tags of {repository.familiar}: it names one",
@@ -119,17 +124,28 @@ class Registries:
             for tag in page.items:
                 if tag not in seen:
                     seen.add(tag)
-                    yield self.pull(repository.with_tag(tag), wanted, job)
+                    yield tag
             if not page.next or page.next == cursor:
                 return
             cursor = page.next
 
     def ensure(self, text: str, job: Job, wanted: Platform | None = None) -> Image:
         """The newest image of a name, pulled; that of an ID as it is here. Raises what `pull` does, `ImageNotFound`."""
-        name = self._pullable(text)
+        name = self.pullable(text)
         if name is None:
             return self._store.images.find(text)
         return self.pull(name, wanted, job).image
+
+    def pullable(self, text: str) -> Reference | None:
+        """The name to pull; None where `text` is the ID of an image that is here."""
+        with contextlib.suppress(errors.ImageNotFound, errors.InvalidReference):
+            image = self._store.images.find(text)
+            if text.startswith("sha256:"):
+                return None
+            name = references.parse(text).or_latest()
+            # Hex digits may be the start of an ID.
+            return name if name in (*image.references, *image.repo_digests) else None
+        return references.parse(text).or_latest()
 
     def push(self, reference: Reference, job: Job, *, target: Reference | None = None) -> Pushed:
         """Push a name, or its image under the name `target`; see `pushing.push`."""
@@ -195,6 +211,16 @@ class Registries:
                 self._memory.save(host, credential)
             self.clients.forget(host)
         return LoginResult(host, username, source)
+
+    def check_login(self, host: str, job: Job) -> LoginResult:
+        """Try the account that is kept; raises `Unauthorized` when it is not taken any more, or there is none."""
+        host = host_of(host)
+        with self._told(job):
+            credential = self._memory.get(host)
+            if credential is None:
+                raise errors.Unauthorized(f"not logged in to {host}", hint=f"Log in with `orlop login {host}`.")
+            self.clients.login(host, credential, job)
+        return LoginResult(host, credential.username, self._memory.source(host))
 
     def saved(self, host: str) -> str:
         """The user name that is kept for a registry; empty for none."""
@@ -306,17 +332,6 @@ class Registries:
         """Close the connections."""
         if "clients" in self.__dict__:
             self.clients.close()
-
-    def _pullable(self, text: str) -> Reference | None:
-        """The name to pull; None where `text` is the ID of an image that is here."""
-        with contextlib.suppress(errors.ImageNotFound, errors.InvalidReference):
-            image = self._store.images.find(text)
-            if text.startswith("sha256:"):
-                return None
-            name = references.parse(text).or_latest()
-            # Hex digits may be the start of an ID.
-            return name if name in (*image.references, *image.repo_digests) else None
-        return references.parse(text).or_latest()
 
     def _hub_repositories(self, namespace: str | None, job: Job, cursor: str, limit: int) -> Page:
         from orlop.registry import hub  # noqa: PLC0415

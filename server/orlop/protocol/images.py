@@ -251,18 +251,14 @@ class ImagePushPlanResult:
 
 @attrs.frozen(kw_only=True)
 class ImagePruneParams:
-    """Remove nameless images, with `all` every one that no container uses; `dry_run` only tells what would go."""
+    """Remove nameless images, with `all` every one that no container uses; `dry_run` only tells what would go.
+
+    `filters` are Docker's, such as `until=24h` or `label=stage=test`. Answers as `image/remove` does.
+    """
 
     all: bool = False
+    filters: list[str] = attrs.field(factory=list)
     dry_run: bool = False
-
-
-@attrs.frozen(kw_only=True)
-class ImagePruneResult:
-    """What went (or would go), a line each, and the bytes it gives back."""
-
-    lines: list[str]
-    reclaimed: int
 
 
 @attrs.frozen(kw_only=True)

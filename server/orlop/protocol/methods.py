@@ -58,7 +58,7 @@ IMAGE_PUSH = Request(
     "image/push", images.ImagePushParams, images.ImagePushResult, lane="long", stream=images.TransferEvent
 )
 IMAGE_PUSH_PLAN = Request("image/pushPlan", images.ImagePushPlanParams, images.ImagePushPlanResult, lane="long")
-IMAGE_PRUNE = Request("image/prune", images.ImagePruneParams, images.ImagePruneResult, lane="long")
+IMAGE_PRUNE = Request("image/prune", images.ImagePruneParams, images.ImageRemoveResult, lane="long")
 IMAGE_VALIDATE_REFERENCE = Request(
     "image/validateReference", images.ValidateReferenceParams, images.ValidateReferenceResult
 )

@@ -23,6 +23,7 @@ from orlop.registry.credentials import Credential
 from orlop.registry.failures import Asked
 from orlop.registry.listing import Page
 from orlop.registry.registries import Registries
+from orlop.registry.transport import Endpoint
 from orlop.registry.wire import Answer
 
 # What the index accepts for `n`, and what it takes when nothing is said.
@@ -49,9 +50,10 @@ def search(registries: Registries, term: str, limit: int, job: Job) -> tuple[Sea
             f"limit {limit} is outside the range of [1, {MOST_RESULTS}]", hint=f"Ask for 1 to {MOST_RESULTS} results."
         )
     asked = Asked(action="search", subject="Docker Hub", domain=HUB)
-    url = f"{registries.config.hub_index}/v1/search?{urlencode({'q': _term(term), 'n': limit})}"
-    endpoint = registries.transport.endpoint(HUB)
-    with registries.transport.request("GET", endpoint, url, asked=asked, job=job) as answer:
+    index = urlsplit(registries.config.hub_index)
+    endpoint = Endpoint(HUB, index.netloc, index.path, index.scheme)
+    path = f"/v1/search?{urlencode({'q': _term(term), 'n': limit})}"
+    with registries.transport.request("GET", endpoint, path, asked=asked, job=job) as answer:
         data = _read(answer, asked)
     found = data.get("results")
     if not isinstance(found, list):

@@ -75,6 +75,7 @@ def _options(arguments: argparse.Namespace) -> BuildOptions:
         build_args=_pairs(arguments.build_arg, from_environment=True),
         labels=_pairs(arguments.label, from_environment=False),
         no_cache=arguments.no_cache,
+        pull=arguments.pull,
         network=arguments.network,
         platform=arguments.platform,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -71,7 +72,7 @@ def container_flags(parser: Parser) -> None:
     add("--stop-timeout", type=float, help="seconds to wait for its end before it is killed")
     add("--restart", default="no", help="only no: nothing runs in the background that could start it again")
     add("--cidfile", help="write the container's ID into this file")
-    add("--pull", default="missing", help="no effect: images are loaded, built or pulled before")
+    add("--pull", default="missing", help="pull the image: missing (if it is not here), always or never")
 
 
 def run(arguments: argparse.Namespace, engine: Engine) -> int:
@@ -106,10 +107,22 @@ def create(arguments: argparse.Namespace, engine: Engine) -> Container:
         )
     if arguments.cidfile and os.path.lexists(arguments.cidfile):
         raise errors.Conflict(f"the file {arguments.cidfile} exists already", hint="Delete it, or choose another.")
+    _have_image(engine, arguments.image, arguments.pull)
     created = engine.containers.create(_options(arguments), Job(tell))
     if arguments.cidfile:
         _write(Path(arguments.cidfile), created.id)
     return created
+
+
+def _have_image(engine: Engine, image: str, policy: str) -> None:
+    if policy == "missing":
+        with contextlib.suppress(errors.ImageNotFound):
+            if not engine.store.images.find(image).missing:
+                return
+    # What shows a pull is imported only for one.
+    from orlop.cli.verbs import pull  # noqa: PLC0415
+
+    pull.ensure(engine, image, policy)
 
 
 def _options(arguments: argparse.Namespace) -> RunOptions:

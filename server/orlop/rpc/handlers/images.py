@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 from orlop.core import errors, reference
+from orlop.engine import imagefilters
 from orlop.engine.engine import Engine
 from orlop.protocol import images
 from orlop.protocol.common import Empty
@@ -60,10 +61,17 @@ class ImageHandlers:
             untagged=list(removed.untagged), deleted=list(removed.deleted), reclaimed=removed.reclaimed
         )
 
-    def prune(self, params: images.ImagePruneParams, call: Call) -> images.ImagePruneResult:
+    def prune(self, params: images.ImagePruneParams, call: Call) -> images.ImageRemoveResult:
         """Remove images that nothing uses, or say which those are."""
-        collected = self._engine.store.collect(call.job(), dry_run=params.dry_run, dangling=True, all_unused=params.all)
-        return images.ImagePruneResult(lines=list(collected.lines()), reclaimed=collected.reclaimed)
+        gone = self._engine.images.prune(
+            all_unused=params.all,
+            filters=imagefilters.parse(params.filters, imagefilters.PRUNING),
+            dry_run=params.dry_run,
+            job=call.job(),
+        )
+        return images.ImageRemoveResult(
+            untagged=list(gone.untagged), deleted=list(gone.deleted), reclaimed=gone.reclaimed
+        )
 
     def save(self, params: images.ImageSaveParams, call: Call) -> Empty:
         """Write an archive."""
