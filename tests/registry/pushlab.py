@@ -198,8 +198,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def registry(root: Path) -> Iterator[tuple[str, int]]:
-    """Debian's docker-registry with its data below `root`; gives host and port."""
+def registry(root: Path, **sections: object) -> Iterator[tuple[str, int]]:
+    """Debian's docker-registry with its data below `root` and further sections of its settings; host and port."""
     program = shutil.which("docker-registry")
     assert program is not None
     root.mkdir(parents=True, exist_ok=True)
@@ -211,6 +211,7 @@ def registry(root: Path) -> Iterator[tuple[str, int]]:
         "log": {"level": "error", "accesslog": {"disabled": True}},
         "storage": {"filesystem": {"rootdirectory": str(root / "data")}, "delete": {"enabled": True}},
         "http": {"addr": f"127.0.0.1:{port}", "relativeurls": False},
+        **sections,
     }
     file = root / "config.yml"
     file.write_text(json.dumps(config))
