@@ -204,8 +204,9 @@ def _named(images: tuple[Image, ...], name: str) -> tuple[Image, ...]:
             reference for reference in image.references
             if reference.repository == wanted.repository and wanted.tag in (None, reference.tag)
         )  # fmt: skip
-        if matching:
-            kept.append(attrs.evolve(image, references=matching))
+        known = tuple(one for one in image.repo_digests if one.repository == wanted.repository)
+        if matching or (known and wanted.tag is None):
+            kept.append(attrs.evolve(image, references=matching, repo_digests=known))
     return tuple(kept)
 
 
@@ -216,8 +217,9 @@ def _fitting(images: tuple[Image, ...], pattern: str) -> tuple[Image, ...]:
             reference for reference in image.references
             if any(imagefilters.fits(text, pattern) for text in (reference.familiar, reference.familiar_repository))
         )  # fmt: skip
-        if matching:
-            kept.append(attrs.evolve(image, references=matching))
+        known = tuple(one for one in image.repo_digests if imagefilters.fits(one.familiar_repository, pattern))
+        if matching or known:
+            kept.append(attrs.evolve(image, references=matching, repo_digests=known))
     return tuple(kept)
 
 
