@@ -24,6 +24,19 @@ def test_listing_images_needs_neither_server_nor_builder_nor_network() -> None:
     assert not {"pygls", "lsprotocol", "requests", "pyroute2", "orlop.builder.build", "asyncio"} & modules
 
 
+@pytest.mark.parametrize(
+    "code",
+    ["import orlop.cli.verbs.run, orlop.engine.containers", "import orlop.cli.verbs.build, orlop.engine.builds"],
+)
+def test_registries_cost_nothing_until_one_is_asked(code: str) -> None:
+    modules = loaded(f"{code}, orlop.engine.engine, orlop.engine.settings")
+    assert not {"requests", "orlop.registry.registries", "orlop.cli.transfers"} & modules
+
+
+def test_the_registry_client_itself_waits_with_its_library() -> None:
+    assert "requests" not in loaded("import orlop.cli.verbs.pull, orlop.cli.verbs.push, orlop.engine.registries")
+
+
 @pytest.mark.parametrize("module", ["orlop.rootfs.worker", "orlop.runtime.launch"])
 def test_lean_processes_import_no_library(module: str) -> None:
     import os
