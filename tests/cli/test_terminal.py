@@ -170,7 +170,11 @@ def test_bad_names_and_places_are_refused(shared_terminal: Terminal, context: Pa
     (context / "Dockerfile").write_text("FROM busybox\n")
     assert "invalid tag" in shared_terminal("build", "-t", "Bad:Tag:x", str(context), code=1)
     assert "does not exist" in shared_terminal("build", str(context / "nowhere"), code=1)
-    assert "no such image" in shared_terminal("run", "nosuch:1", code=125)
+    assert "no such image" in shared_terminal("run", "--pull", "never", "nosuch:1", code=125)
+    said = shared_terminal("run", "127.0.0.1:1/nosuch:1", code=125)
+    assert said.startswith("Unable to find image '127.0.0.1:1/nosuch:1' locally\n")
+    assert "cannot pull 127.0.0.1:1/nosuch:1: no connection" in said
+    assert "invalid pull policy 'sometimes'" in shared_terminal("run", "--pull", "sometimes", "nosuch:1", code=125)
     assert "is not an orlop command, did you mean 'build'" in shared_terminal("biuld", code=1)
 
 
