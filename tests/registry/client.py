@@ -35,7 +35,9 @@ class Client:
         """A client without any memory, and with these settings."""
         if hasattr(self, "registries"):
             self.registries.close()
-        self.registries = Registries(RegistryConfig(**{"backoff": 0.01, "stall_seconds": 2.0, **settings}), self.credentials)
+        self.registries = Registries(
+            RegistryConfig(**{"backoff": 0.01, "stall_seconds": 2.0, **settings}), self.credentials
+        )
         return self.registries
 
     def login(self, host: str, user: str, password: str, *, identity: bool = False) -> None:

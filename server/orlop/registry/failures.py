@@ -10,7 +10,7 @@ import attrs
 
 from orlop.core import errors
 from orlop.core.reference import HUB
-from orlop.registry import retrying
+from orlop.registry import ratelimit, retrying
 from orlop.registry.broken import Broken
 
 _TEXT = 300
@@ -126,7 +126,14 @@ def from_broken(broken: Broken, netloc: str, asked: Asked) -> errors.Unreachable
 
 def _limited(headers: Mapping[str, str], asked: Asked, says: str | None) -> errors.RateLimited:
     wait = retrying.retry_after(headers)
-    when = f" for {retrying.human(wait)}" if wait is not None else ""
+    limit = ratelimit.read(headers)
+    if wait is not None:
+        when = f" for {retrying.human(wait)}"
+    elif limit is not None and limit.window and not limit.remaining:
+        # The window slides: nothing says when exactly the next request is allowed.
+        when = f", {retrying.human(limit.window)} at most"
+    else:
+        when = ""
     if asked.account:
         hint = f"Wait{when or ' a while'}; the limit of account {asked.account} is used up."
     else:

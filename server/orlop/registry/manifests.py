@@ -59,17 +59,14 @@ def get(transport: Transport, place: Place, name: str, job: Job) -> tuple[bytes,
 
     Raises `Corrupt`, `Invalid` for what is no manifest or an outdated one, and registry errors.
     """
-    with _asked(transport, place, "GET", name, job) as answer:
-        try:
-            raw = answer.read_all(MAX_DOCUMENT)
-        except Broken as broken:
-            raise errors.Unreachable(
-                f"cannot {place.asked}: the manifest did not come whole: {broken.text}",
-                hint=f"Check the network to {place.endpoint.netloc}, and try again.",
-            ) from broken
-        media_type = _media_type(answer.headers)
-        announced = answer.headers.get("Docker-Content-Digest", "")
-    _check_digest(raw, name, announced)
+    raw, headers = _whole(transport, place, name, job)
+    media_type = _media_type(headers)
+    if media_type == "text/html":
+        raise errors.RegistryError(
+            f"cannot {place.asked}: {place.endpoint.netloc} answered with a web page in place of a manifest",
+            hint="Open that address in a browser: a network that wants a login may stand before the registry.",
+        )
+    _check_digest(raw, name, headers.get("Docker-Content-Digest", ""))
     if media_type.startswith(_SCHEMA1):
         raise errors.Invalid(
             f"cannot {place.asked}: the image has the outdated manifest schema 1",
@@ -97,6 +94,25 @@ def check_image(manifest: Manifest, subject: str) -> None:
             f"cannot use {subject} as an image: it is an artifact of type {manifest.config.media_type}",
             hint="Fetch it with the tool that it is made for; it can only be copied between registries.",
         )
+
+
+def _whole(transport: Transport, place: Place, name: str, job: Job) -> tuple[bytes, Mapping[str, str]]:
+    """A document and the headers it came with; asked for again when the connection breaks in the middle."""
+    attempt = 0
+    while True:
+        attempt += 1
+        with _asked(transport, place, "GET", name, job) as answer:
+            try:
+                return answer.read_all(MAX_DOCUMENT), answer.headers
+            except Broken as broken:
+                wait = transport.policy.wait(attempt) if place.patient else None
+                if wait is None:
+                    raise errors.Unreachable(
+                        f"cannot {place.asked}: the manifest did not come whole: {broken.text}",
+                        hint=f"Check the network to {place.endpoint.netloc}, and try again.",
+                    ) from broken
+        if job.token.wait(wait):
+            job.checkpoint()
 
 
 def _head(transport: Transport, place: Place, name: str, job: Job) -> Descriptor | None:

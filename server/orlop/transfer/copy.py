@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from functools import partial
+from typing import TypeVar
 
 import attrs
 
@@ -22,6 +24,8 @@ from orlop.transfer.together import together
 
 PARALLEL = 3
 _DEPTH = 4
+_DAMAGING = "Try again later; if it stays so, the registry or a proxy before it damages what it passes on."
+_Result = TypeVar("_Result")
 
 
 @attrs.frozen
@@ -118,9 +122,13 @@ class _Copier:
     def _read(self, descriptor: Descriptor) -> bytes:
         if descriptor.size > MAX_DOCUMENT:
             raise errors.Invalid(f"image configuration of {descriptor.size} bytes is larger than {MAX_DOCUMENT}")
-        with self._source.open(descriptor, self._job) as file:
-            what = f"image configuration {descriptor.digest}"
-            return b"".join(digests.verified(file, descriptor.digest, descriptor.size, what))
+        what = f"image configuration {descriptor.digest}"
+
+        def read() -> bytes:
+            with self._source.open(descriptor, self._job) as file:
+                return b"".join(digests.verified(file, descriptor.digest, descriptor.size, what))
+
+        return self._once_more(read, self._job)
 
     def _is_unpacked(self, config: ImageConfig | None, position: int) -> bool:
         return (
@@ -142,15 +150,23 @@ class _Copier:
         if self._sink.has(blob):
             meter.tell(job, blob, meter.EXISTS, blob.size)
             return False
+        self._once_more(lambda: self._move_blob(blob, job), job)
+        meter.tell(job, blob, meter.DONE, blob.size)
+        return True
+
+    def _once_more(self, fetch: Callable[[], _Result], job: Job) -> _Result:
+        """Fetch; what came damaged over a network a second time."""
         try:
-            self._move_blob(blob, job)
-        except errors.Corrupt as error:
+            return fetch()
+        except (errors.Corrupt, errors.InvalidArchive) as error:
             if not isinstance(self._source, Fetching):
                 raise
             job.note(f"{error.message}; fetching it once more", "warning")
-            self._move_blob(blob, job)
-        meter.tell(job, blob, meter.DONE, blob.size)
-        return True
+        try:
+            return fetch()
+        except errors.Corrupt as error:
+            error.hint = error.hint or _DAMAGING
+            raise
 
     def _move_blob(self, blob: Descriptor, job: Job) -> None:
         with meter.Meter(self._source.open(blob, job), blob, job) as file:
