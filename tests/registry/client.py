@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -76,3 +79,27 @@ class Client:
         """Let go of the store and of idle connections."""
         self.registries.close()
         self.store.close()
+
+
+def start(root: Path, *words: str, config: str = "", **variables: str) -> subprocess.Popen[bytes]:
+    """Type an `orlop` command upon the store below `root`, with a home and a config.toml of its own; it runs on."""
+    home = root / "home"
+    place = home / ".config" / "orlop"
+    place.mkdir(parents=True, exist_ok=True)
+    (place / "config.toml").write_text(config)
+    environment = {
+        "PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8", "ORLOP_ROOT": str(root / "store"), **variables,
+    }  # fmt: skip
+    return subprocess.Popen(
+        [sys.executable, "-m", "orlop", *words], env=environment, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+
+
+def typed(root: Path, *words: str, config: str = "", **variables: str) -> tuple[int, str]:
+    """The exit code of such a command, and all that it printed."""
+    process = start(root, *words, config=config, **variables)
+    said, _ = process.communicate(timeout=120)
+    text = said.decode(errors="replace")
+    assert "Traceback" not in text, text
+    return process.returncode, text

@@ -72,6 +72,8 @@ def test_a_rate_limit_says_how_long_and_how_to_get_more() -> None:
     assert error.retryable
     assert "10 min" in (error.hint or "")
     assert "orlop login" in (error.hint or "")
+    spent = {"RateLimit-Limit": "100;w=21600", "RateLimit-Remaining": "0;w=21600"}
+    assert "Wait, 6.0 h at most, or log in" in (failures.from_answer(429, spent, b"", _asked()).hint or "")
     named = failures.from_answer(429, {}, b"", _asked(account="joe"))
     assert "joe" in (named.hint or "")
 

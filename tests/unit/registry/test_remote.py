@@ -107,7 +107,7 @@ def test_bytes_that_do_not_fit_their_digest_are_refused() -> None:
         ("text/plain", b'{"schemaVersion":1}', "schema 1"),
         (str(MediaType.OCI_INDEX), RAW, "was served as"),
         ("application/json", b'{"schemaVersion":2,"manifests":[],"layers":[]}', "at once"),
-        ("text/html", b"<html>", "JSON"),
+        ("application/json", b"<html>", "JSON"),
         (str(MediaType.OCI_MANIFEST), b"[" * 100_000, "JSON"),
     ],
 )
@@ -120,6 +120,13 @@ def test_what_is_no_good_manifest_is_refused(content_type: str, body: bytes, wor
     ):
         _inspect(served)
     assert word in caught.value.message
+
+
+def test_a_network_that_wants_a_login_is_told_from_a_registry() -> None:
+    page = Reply(200, {"Content-Type": "text/html; charset=utf-8"}, b"<html>Welcome</html>")
+    with serving(lambda _: page) as served, pytest.raises(errors.RegistryError) as caught:
+        _inspect(served)
+    assert "web page" in caught.value.message and "browser" in (caught.value.hint or "")
 
 
 def test_a_manifest_that_is_too_large_is_not_read() -> None:
