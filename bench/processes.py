@@ -43,16 +43,21 @@ class Tree:
     def __init__(self, pid: int) -> None:
         self._pid = pid
 
-    def start(self) -> float:
-        """Forget the peaks so far; the CPU seconds until now."""
+    def start(self) -> dict[int, tuple[int, int]]:
+        """Forget the peaks so far; the CPU ticks until now of each process and of its children that ended."""
         for pid in self._pids():
             with contextlib.suppress(OSError):
                 Path(f"/proc/{pid}/clear_refs").write_text("5")
-        return self._cpu()
+        return self._ticks()
 
-    def stop(self, before: float) -> tuple[float, int]:
+    def stop(self, before: dict[int, tuple[int, int]]) -> tuple[float, int]:
         """CPU seconds since `start`, and the peak of the largest process."""
-        return self._cpu() - before, max((_peak(pid) for pid in self._pids()), default=0)
+        now = self._ticks()
+        own = sum(ticks[0] - before.get(pid, (0, 0))[0] for pid, ticks in now.items())
+        # A child that ended brings its whole life to its parent, of which only the part since `start` counts.
+        ended = sum(ticks[1] - before.get(pid, (0, 0))[1] for pid, ticks in now.items())
+        gone = sum(sum(ticks) for pid, ticks in before.items() if pid not in now)
+        return (own + max(0, ended - gone)) / _TICK, max((_peak(pid) for pid in now), default=0)
 
     def _pids(self) -> list[int]:
         parents: dict[int, int] = {}
@@ -65,12 +70,13 @@ class Tree:
             found |= more
         return sorted(found)
 
-    def _cpu(self) -> float:
-        ticks = 0
+    def _ticks(self) -> dict[int, tuple[int, int]]:
+        found: dict[int, tuple[int, int]] = {}
         for pid in self._pids():
             with contextlib.suppress(OSError):
-                ticks += sum(map(int, _fields(pid)[11:15]))
-        return ticks / _TICK
+                user, system, user_children, system_children = map(int, _fields(pid)[11:15])
+                found[pid] = (user + system, user_children + system_children)
+        return found
 
 
 def _fields(pid: int) -> list[str]:

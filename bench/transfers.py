@@ -118,6 +118,7 @@ def main() -> None:
     python = sys.argv[1]
     rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 5
     wanted = sys.argv[3] if len(sys.argv) > 3 else ""
+    only = sys.argv[4] if len(sys.argv) > 4 else ""
     with fresh_folder() as folder:
         one = payload.image(layers(folder, 1, 4_900, 116_000_000, 1))
         ten = payload.image(layers(folder, 10, 2_030, 50_000_000, 10))
@@ -130,8 +131,10 @@ def main() -> None:
                 "pull of one layer: 120 MB (60 MB packed) in 4,900 files": one,
                 "pull of ten layers: 518 MB in 20,300 files": ten,
             }
-            show(pulls(subjects, registry, workloads, rounds))
-            show(*pushes(subjects, registry, folder, payload.image(built), payload.image((*built, *small)), rounds))
+            if only != "pushes":
+                show(pulls(subjects, registry, workloads, rounds))
+            if only != "pulls":
+                show(*pushes(subjects, registry, folder, payload.image(built), payload.image((*built, *small)), rounds))
         finally:
             for subject in subjects:
                 subject.close()
