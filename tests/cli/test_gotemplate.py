@@ -11,7 +11,8 @@ from orlop.core import errors
 
 IMAGE = {
     "Os": "linux", "Size": 12, "RepoTags": ["a:1", "b:2"], "Parent": "",
-    "Config": {"Env": ["A=b", "C=d"], "Cmd": None, "Volumes": None, "Labels": {"a": "b", "c.d": "e"}, "Tty": False},
+    "Config": {"Env": ["A=b", "C=d"], "Cmd": None, "Volumes": None, "Labels": {"a": "b", "c.d": "e"}, "Tty": False,
+               "ExposedPorts": {"80/tcp": {}}},
     "Layers": [{"Size": 1}, {"Size": 2}],
 }  # fmt: skip
 
@@ -32,6 +33,7 @@ def render(template: str) -> str:
         ("{{range $i, $tag := .RepoTags}}{{$i}}={{$tag}} {{end}}", "0=a:1 1=b:2 "),
         ("{{range $k, $v := .Config.Labels}}{{$k}}={{$v}},{{end}}", "a=b,c.d=e,"),
         ("{{range .Config.Cmd}}x{{else}}none{{end}}", "none"),
+        ("{{.Config.ExposedPorts}}", "map[80/tcp:{}]"),
         ("{{range .Layers}}{{.Size}}{{end}}", "12"),
         ('{{index .Config.Env 1}} {{index .Config.Labels "c.d"}} [{{index .Config.Labels "no"}}]', "C=d e []"),
         ("{{.Config.Labels.a}} {{.Config.Labels.no}}", "b <no value>"),

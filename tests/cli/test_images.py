@@ -63,6 +63,9 @@ def test_a_list_has_a_row_for_each_name_newest_first(terminal: Terminal, context
 def test_filters_keep_what_dockers_keep(terminal: Terminal, context: Path) -> None:
     build(terminal, context, "mobydock/app:1", "LABEL team=a", "RUN touch /file")
     app, base = "mobydock/app:1", "busybox:latest"
+    terminal("tag", app, "mobydock/app:other")
+    assert terminal("images", "--filter", "reference=*/*:other", "--format", "{{.Tag}}") == "other\n"
+    terminal("rmi", "mobydock/app:other")
     cases: tuple[tuple[str, set[str]], ...] = (
         ("--filter label=team", {app}),
         ("--filter label=team=b", set()),

@@ -31,8 +31,14 @@ class Nothing:
 MISSING = Nothing("<no value>")
 
 
+class Struct(dict[str, Any]):
+    """A mapping with fixed fields: asking for another is an error that names them."""
+
+
 def text(value: object) -> str:
     """As `%v` prints it."""
+    if isinstance(value, Struct) and not value:
+        return "{}"
     if isinstance(value, Nothing):
         return value.printed
     if value is None:

@@ -13,6 +13,7 @@ from typing import Any
 import attrs
 
 from orlop.cli import gofunctions
+from orlop.cli.gofunctions import Struct
 from orlop.core import errors
 
 _ACTION = re.compile(r"\{\{(-\s)?(.*?)(\s-)?\}\}", re.DOTALL)
@@ -35,10 +36,6 @@ _LISTS = frozenset(("Cmd", "Entrypoint", "Env", "OnBuild", "RepoDigests", "RepoT
 _OPTIONAL: Mapping[str, str] = {
     "ExposedPorts": "map[]", "Health": "<nil>", "Healthcheck": "<nil>", "Shell": "[]", "StopSignal": "", "Variant": "",
 }  # fmt: skip
-
-
-class Struct(dict[str, Any]):
-    """A mapping with fixed fields: asking for another is an error that names them."""
 
 
 def struct(value: Any, name: str = "") -> Any:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
+
+import attrs
 
 from orlop.core import errors
+from orlop.core.reference import Reference
 from orlop.rootfs.gomatch import BadPatternError, Pattern
 from orlop.store.images import Image
 
@@ -45,7 +49,7 @@ def select(images: tuple[Image, ...], filters: Filters, find: Callable[[str], Im
     kept = list(images)
     patterns = [value for name, value in filters if name == "reference"]
     if patterns:
-        kept = [image for image in kept if any(matches(image, pattern) for pattern in patterns)]
+        kept = [image for image in map(partial(_showing, patterns), kept) if image.references or image.repo_digests]
     for name, value in filters:
         if name == "dangling":
             kept = [image for image in kept if (not image.references) == boolean(value)]
@@ -67,14 +71,6 @@ def labelled(image: Image, wanted: str) -> bool:
     name, equals, value = wanted.partition("=")
     labels = image.config.config.labels
     return name in labels and (not equals or labels[name] == value)
-
-
-def matches(image: Image, pattern: str) -> bool:
-    """Whether a name of the image fits, with or without its tag; a star does not cross a slash."""
-    names = (*image.references, *image.repo_digests)
-    return any(
-        fits(text, pattern) for reference in names for text in (reference.familiar, reference.familiar_repository)
-    )
 
 
 def fits(text: str, pattern: str) -> bool:
@@ -107,6 +103,19 @@ def moment(text: str, now: datetime) -> datetime:
             f"failed to parse value as time or duration: {text!r}", hint="Use 24h, 2026-01-31 or 2026-01-31T10:00:00."
         ) from None
     return value if value.tzinfo else value.astimezone()
+
+
+def _showing(patterns: list[str], image: Image) -> Image:
+    """The image with only those names that fit, with or without their tags; a star does not cross a slash."""
+
+    def fitting(names: tuple[Reference, ...]) -> tuple[Reference, ...]:
+        return tuple(
+            name
+            for name in names
+            if any(fits(text, pattern) for text in (name.familiar, name.familiar_repository) for pattern in patterns)
+        )
+
+    return attrs.evolve(image, references=fitting(image.references), repo_digests=fitting(image.repo_digests))
 
 
 def _created(image: Image) -> datetime:
