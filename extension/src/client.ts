@@ -50,12 +50,19 @@ export class Server implements vscode.Disposable {
   constructor(
     private readonly extensionPath: string,
     private readonly log: vscode.LogOutputChannel,
+    /** Tells a fresh process what it cannot know by itself, before anything else is asked. */
+    private readonly prepare: (client: LanguageClient) => Promise<void>,
   ) {}
 
   /** The client, started if need be; rejects with `NoServer`. */
   client(): Promise<LanguageClient> {
     this.current ??= this.enqueue(() => this.start());
     return this.current;
+  }
+
+  /** The client if there is one; starts none. */
+  get ready(): LanguageClient | undefined {
+    return this.running;
   }
 
   /** Stops the process if there is one and starts another; calls while one is under way wait their turn. */
@@ -104,6 +111,7 @@ export class Server implements vscode.Disposable {
     try {
       await client.start();
       checkProtocol(client);
+      await this.prepare(client);
     } catch (error) {
       this.log.error(error instanceof Error ? error : String(error));
       void client.dispose(STOP_MS).catch(() => undefined);
@@ -113,11 +121,21 @@ export class Server implements vscode.Disposable {
     this.running = client;
     client.onDidChangeState((change) => {
       if (client !== this.running) return;
-      if (change.newState === State.Running) this.stateEmitter.fire("ready");
+      if (change.newState === State.Running) void this.prepareAgain(client);
       else if (change.newState === State.Starting) this.stateEmitter.fire("starting");
     });
     this.stateEmitter.fire("ready");
     return client;
+  }
+
+  /** After a crash, when the library has started another process by itself. */
+  private async prepareAgain(client: LanguageClient): Promise<void> {
+    try {
+      await this.prepare(client);
+    } catch (error) {
+      this.log.error(error instanceof Error ? error : String(error));
+    }
+    this.stateEmitter.fire("ready");
   }
 
   private async stop(): Promise<void> {

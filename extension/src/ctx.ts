@@ -1,10 +1,13 @@
 // What every command gets: the server, the log, the views, the memory of a workspace.
 
 import type * as vscode from "vscode";
+import type { Accounts } from "./accounts";
 import type { Server } from "./client";
 import type { Documents } from "./documents";
+import type { Transfers } from "./transfers";
 import type { ContainersView } from "./views/containers";
 import type { ImagesView } from "./views/images";
+import type { RegistriesView } from "./views/registries";
 
 export interface Ctx {
   readonly extension: vscode.ExtensionContext;
@@ -15,4 +18,7 @@ export interface Ctx {
   readonly problems: vscode.DiagnosticCollection;
   readonly images: ImagesView;
   readonly containers: ContainersView;
+  readonly registries: RegistriesView;
+  readonly accounts: Accounts;
+  readonly transfers: Transfers;
 }

@@ -1,17 +1,24 @@
 // Activation: the parts are made and connected here, and every command is bound.
 
 import * as vscode from "vscode";
+import { Accounts } from "./accounts";
 import { NoServer, Server, explainNoServer } from "./client";
 import { build } from "./commands/build";
+import { connect as connectRegistry } from "./commands/connect";
 import * as containers from "./commands/containers";
 import * as images from "./commands/images";
+import { pull, pullAll } from "./commands/pull";
+import { push } from "./commands/push";
+import * as registries from "./commands/registries";
 import * as system from "./commands/system";
 import type { Ctx } from "./ctx";
 import { Documents } from "./documents";
 import { showError } from "./rpc";
+import { Transfers } from "./transfers";
 import { ContainersView } from "./views/containers";
 import { ImagesView } from "./views/images";
 import { connect } from "./views/refresh";
+import { RegistriesView } from "./views/registries";
 
 type Command = (...args: unknown[]) => unknown;
 
@@ -26,12 +33,26 @@ function commands(ctx: Ctx): { trusted: Record<string, Command>; always: Record<
       "orlop.image.tag": (node) => images.tag(ctx, node),
       "orlop.image.inspect": (node) => images.inspect(ctx, node),
       "orlop.image.history": (node) => images.history(ctx, node),
+      "orlop.image.push": (node) => push(ctx, node),
+      "orlop.image.pull": (node) => pull(ctx, node),
+      "orlop.image.pullAll": (node) => pullAll(ctx, node),
       "orlop.image.save": (node) => images.save(ctx, node),
       "orlop.image.remove": (node, nodes) => images.remove(ctx, node, nodes),
       "orlop.container.inspect": (node) => containers.inspect(ctx, node),
       "orlop.container.stop": (node, nodes) => containers.stop(ctx, node, nodes),
       "orlop.container.kill": (node, nodes) => containers.kill(ctx, node, nodes),
       "orlop.container.remove": (node, nodes) => containers.remove(ctx, node, nodes),
+      "orlop.registry.connect": () => connectRegistry(ctx),
+      "orlop.registry.edit": (node) => registries.edit(ctx, node),
+      "orlop.registry.test": (node) => registries.test(ctx, node),
+      "orlop.registry.disconnect": (node) => registries.disconnect(ctx, node),
+      "orlop.registry.addRepository": (node) => registries.addRepository(ctx, node),
+      "orlop.registry.hideRepository": (node) => registries.hideRepository(ctx, node),
+      "orlop.registry.createRepository": (node) => registries.createRepository(ctx, node),
+      "orlop.registry.more": (node) => registries.more(ctx, node),
+      "orlop.registry.copyDigest": (node) => registries.copyDigest(ctx, node),
+      "orlop.registry.inspect": (node) => registries.inspect(ctx, node),
+      "orlop.registry.deleteTag": (node) => registries.deleteTag(ctx, node),
       "orlop.system.doctor": () => system.doctor(ctx),
       "orlop.system.usage": () => system.usage(ctx),
       "orlop.server.restart": () => ctx.server.restart(),
@@ -43,6 +64,11 @@ function commands(ctx: Ctx): { trusted: Record<string, Command>; always: Record<
       },
       "orlop.image.showDangling": () => ctx.images.showDangling(true),
       "orlop.image.hideDangling": () => ctx.images.showDangling(false),
+      "orlop.image.cancelTransfer": images.cancelTransfer,
+      "orlop.registry.copyName": registries.copyName,
+      "orlop.registry.refresh": (node) => {
+        registries.refresh(ctx, node);
+      },
       "orlop.container.refresh": () => {
         ctx.containers.refresh();
       },
@@ -79,9 +105,12 @@ let server: Server | undefined;
 
 export function activate(extension: vscode.ExtensionContext): void {
   const log = vscode.window.createOutputChannel("Orlop", { log: true });
-  server = new Server(extension.extensionPath, log);
-  const imagesView = new ImagesView(extension.globalState, () => ctx);
+  const accounts = new Accounts(extension.secrets, extension.globalState);
+  const transfers = new Transfers();
+  server = new Server(extension.extensionPath, log, (client) => accounts.handOver(client));
+  const imagesView = new ImagesView(extension.globalState, transfers, () => ctx);
   const containersView = new ContainersView(() => ctx);
+  const registriesView = new RegistriesView(() => ctx);
   const ctx: Ctx = {
     extension,
     log,
@@ -90,6 +119,9 @@ export function activate(extension: vscode.ExtensionContext): void {
     problems: vscode.languages.createDiagnosticCollection("orlop"),
     images: imagesView,
     containers: containersView,
+    registries: registriesView,
+    accounts,
+    transfers,
   };
   const current = server;
   extension.subscriptions.push(
@@ -98,7 +130,11 @@ export function activate(extension: vscode.ExtensionContext): void {
     ctx.problems,
     imagesView,
     containersView,
-    connect(current, { images: imagesView, containers: containersView }),
+    registriesView,
+    accounts,
+    transfers,
+    connect(current, { images: imagesView, containers: containersView }, [registriesView]),
+    accounts.onDidChange(() => void system.accountsChanged(ctx)),
     ...bind(ctx),
     vscode.workspace.onDidChangeTextDocument(({ document, contentChanges }) => {
       if (contentChanges.length > 0) ctx.problems.delete(document.uri);

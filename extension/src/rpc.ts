@@ -32,6 +32,7 @@ export class Failure extends Error {
   readonly detail: string | null;
   readonly actions: readonly string[];
   readonly location: TextLocation | null;
+  readonly retryable: boolean;
 
   constructor(message: string, data: Partial<ErrorData> = {}) {
     super(message);
@@ -40,6 +41,12 @@ export class Failure extends Error {
     this.detail = data.detail ?? null;
     this.actions = data.actions ?? [];
     this.location = data.location ?? null;
+    this.retryable = data.retryable ?? false;
+  }
+
+  /** Whether logging in, perhaps as somebody else, may help. */
+  get wantsLogin(): boolean {
+    return this.kind === "registry-unauthorized" || this.kind === "registry-denied";
   }
 
   get cancelled(): boolean {
@@ -114,19 +121,24 @@ export async function withReports<R>(
   }
 }
 
-/** Shows an error as one message with its hint and its buttons; a cancellation is silent. */
-export async function showError(ctx: Ctx, error: unknown): Promise<void> {
+/** A button of an error's message. */
+export interface Button {
+  title: string;
+  run(): unknown;
+}
+
+/** Shows an error as one message with its hint and its buttons, `more` of them first; a cancellation is silent. */
+export async function showError(ctx: Ctx, error: unknown, more: readonly Button[] = []): Promise<void> {
   if (error instanceof NoServer) return explainNoServer(error);
   const failure = asFailure(error);
   if (failure.cancelled) return;
   ctx.log.error(failure.detail === null ? failure.message : `${failure.message}\n${failure.detail}`);
-  const buttons = helpfulCommands(failure);
+  const buttons = [...more, ...helpfulButtons(failure, more.length === 0)];
   const chosen = await vscode.window.showErrorMessage(
     sentence(failure.message, failure.hint),
     ...buttons.map((button) => button.title),
   );
-  const button = buttons.find(({ title }) => title === chosen);
-  if (button !== undefined) await vscode.commands.executeCommand(button.command);
+  await buttons.find(({ title }) => title === chosen)?.run();
 }
 
 /** Whatever was thrown, as a `Failure`. */
@@ -144,21 +156,27 @@ export function asFailure(error: unknown): Failure {
   return new Failure(error instanceof Error ? error.message : String(error));
 }
 
-/** Only these commands may be offered by the server. */
-function helpfulCommands(failure: Failure): { title: string; command: string }[] {
+/** Only these commands may be offered by the server; `alone` when nobody offers anything better. */
+function helpfulButtons(failure: Failure, alone: boolean): Button[] {
   const known: Record<string, string> = {
     "orlop.system.doctor": vscode.l10n.t("Check This Computer"),
     "orlop.system.usage": vscode.l10n.t("Show Disk Use"),
     "orlop.server.restart": vscode.l10n.t("Restart Server"),
   };
+  const button = (title: string, command: string): Button => ({
+    title,
+    run: () => vscode.commands.executeCommand(command),
+  });
   const offered = failure.actions.flatMap((command) => {
     const title = known[command];
-    return title === undefined ? [] : [{ title, command }];
+    return title === undefined ? [] : [button(title, command)];
   });
-  const doctor = failure.kind === "unavailable" && offered.length === 0;
-  if (doctor) offered.push({ title: vscode.l10n.t("Check This Computer"), command: "orlop.system.doctor" });
+  if (failure.wantsLogin && alone) offered.push(button(vscode.l10n.t("Log In..."), "orlop.registry.connect"));
+  if (failure.kind === "unavailable" && offered.length === 0) {
+    offered.push(button(vscode.l10n.t("Check This Computer"), "orlop.system.doctor"));
+  }
   if (failure.kind === "internal" || failure.detail !== null) {
-    offered.push({ title: vscode.l10n.t("Show Log"), command: "orlop.log.show" });
+    offered.push(button(vscode.l10n.t("Show Log"), "orlop.log.show"));
   }
   return offered;
 }

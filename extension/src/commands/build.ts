@@ -10,12 +10,13 @@ import { askBuildArg } from "../prompts/buildArgs";
 import { askAll, type Step } from "../prompts/steps";
 import { askTag } from "../prompts/tag";
 import { askTarget } from "../prompts/target";
-import { asFailure, call, newToken, request, showError, withReports, type Failure } from "../rpc";
-import { BuildTerminal } from "../terminal/build";
+import { asFailure, call, showError, type Failure } from "../rpc";
 import { BuildText } from "../terminal/buildText";
+import type { OutputTerminal } from "../terminal/output";
 import { DOCKERFILE_GLOB, DOCKERFILE_NAME } from "../util/dockerfile";
 import { formatSeconds, sentence } from "../util/format";
 import { run } from "./containers";
+import { openTerminal, showTerminal, stream } from "./stream";
 
 /** What a person decided; kept for the next build of the same Dockerfile. */
 interface Decisions {
@@ -25,7 +26,6 @@ interface Decisions {
 }
 
 const MOST_DOCKERFILES = 1000;
-const terminals = new WeakMap<BuildTerminal, vscode.Terminal>();
 
 /** The command. `clicked` comes from a menu; without it the editor or the workspace is asked. */
 export async function build(ctx: Ctx, clicked?: vscode.Uri): Promise<void> {
@@ -110,7 +110,7 @@ async function decide(
 
 async function runBuild(ctx: Ctx, dockerfile: vscode.Uri, context: string, decisions: Decisions): Promise<void> {
   const text = new BuildText(vscode.env.language, vscode.l10n.t);
-  const screen = openTerminal(decisions.tag);
+  const screen = openTerminal(vscode.l10n.t("Build {0}", decisions.tag), "package");
   const steps = new Map<number, proto.StepInfo>();
   let failedLine: number | undefined;
   const show = (event: proto.ImageBuildEvent): void => {
@@ -122,7 +122,17 @@ async function runBuild(ctx: Ctx, dockerfile: vscode.Uri, context: string, decis
   ctx.problems.delete(dockerfile);
   screen.write(text.begin(decisions.tag, vscode.workspace.asRelativePath(dockerfile)));
   try {
-    const result = await withTerminalAndProgress(ctx, screen, dockerfile, context, decisions, show);
+    const { tag, target, args: buildArgs } = decisions;
+    const result = await stream(
+      ctx,
+      screen,
+      vscode.l10n.t("Building {0}", tag),
+      { request: proto.imageBuild, progress: proto.imageBuildProgress },
+      { context, dockerfile: dockerfile.fsPath, tags: [tag], target, buildArgs, ...buildConfig(dockerfile) },
+      (events) => {
+        events.forEach(show);
+      },
+    );
     screen.write(text.succeeded(result));
     screen.finish();
     ctx.images.reveal(result.tags[0] ?? result.id);
@@ -135,73 +145,6 @@ async function runBuild(ctx: Ctx, dockerfile: vscode.Uri, context: string, decis
     if (failure.cancelled) return;
     mark(ctx, dockerfile, failure, failedLine);
     await showFailure(ctx, error, failure, screen);
-  }
-}
-
-function openTerminal(tag: string): BuildTerminal {
-  const screen = new BuildTerminal();
-  const terminal = vscode.window.createTerminal({
-    name: vscode.l10n.t("Build {0}", tag),
-    iconPath: new vscode.ThemeIcon("package"),
-    isTransient: true,
-    pty: screen,
-  });
-  terminals.set(screen, terminal);
-  terminal.show(true);
-  return screen;
-}
-
-/** One build under one cancel token: the notification's button, Ctrl+C in the terminal, or closing it. */
-async function withTerminalAndProgress(
-  ctx: Ctx,
-  screen: BuildTerminal,
-  dockerfile: vscode.Uri,
-  context: string,
-  { tag, target, args }: Decisions,
-  show: (event: proto.ImageBuildEvent) => void,
-): Promise<proto.BuildResult> {
-  const client = await ctx.server.client();
-  const cancel = new vscode.CancellationTokenSource();
-  const partialResultToken = newToken();
-  const subscriptions = vscode.Disposable.from(
-    cancel,
-    screen.onCancel(() => {
-      cancel.cancel();
-    }),
-    client.onProgress(proto.imageBuildProgress, partialResultToken, (events) => {
-      events.forEach(show);
-    }),
-  );
-  const options: vscode.ProgressOptions = {
-    location: vscode.ProgressLocation.Notification,
-    title: vscode.l10n.t("Building {0}", tag),
-    cancellable: true,
-  };
-  try {
-    return await vscode.window.withProgress(options, async (progress, token) => {
-      token.onCancellationRequested(() => {
-        cancel.cancel();
-      });
-      return withReports(ctx, progress, (workDoneToken) =>
-        request(
-          ctx,
-          proto.imageBuild,
-          {
-            context,
-            dockerfile: dockerfile.fsPath,
-            tags: [tag],
-            target,
-            buildArgs: args,
-            ...buildConfig(dockerfile),
-            workDoneToken,
-            partialResultToken,
-          },
-          cancel.token,
-        ),
-      );
-    });
-  } finally {
-    subscriptions.dispose();
   }
 }
 
@@ -237,13 +180,13 @@ function place(dockerfile: vscode.Uri, failure: Failure, failedLine: number | un
   return line === undefined ? undefined : `${failure.location?.path ?? dockerfile.fsPath}:${line + 1}`;
 }
 
-async function showFailure(ctx: Ctx, error: unknown, failure: Failure, screen: BuildTerminal): Promise<void> {
+async function showFailure(ctx: Ctx, error: unknown, failure: Failure, screen: OutputTerminal): Promise<void> {
   if (failure.kind !== "build-failed" && failure.kind !== "run-failed") return showError(ctx, error);
   ctx.log.error(failure.detail === null ? failure.message : `${failure.message}\n${failure.detail}`);
   const terminal = vscode.l10n.t("Show Terminal");
   const problems = vscode.l10n.t("Show Problem");
   const chosen = await vscode.window.showErrorMessage(sentence(failure.message, failure.hint), terminal, problems);
-  if (chosen === terminal) terminals.get(screen)?.show();
+  if (chosen === terminal) showTerminal(screen);
   if (chosen === problems) await vscode.commands.executeCommand("workbench.actions.view.problems");
 }
 

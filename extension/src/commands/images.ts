@@ -7,11 +7,11 @@ import { askAll } from "../prompts/steps";
 import { askTag } from "../prompts/tag";
 import { asFailure, call, request, showError, type Failure } from "../rpc";
 import { formatAge, formatSize } from "../util/format";
-import { ImageNode, RepositoryNode, group } from "../views/images";
+import { ImageNode, PullNode, RepositoryNode, group } from "../views/images";
 import { run } from "./containers";
 
 /** The clicked node, or one that is picked from a list. */
-async function target(ctx: Ctx, node: unknown): Promise<ImageNode | undefined> {
+export async function target(ctx: Ctx, node: unknown): Promise<ImageNode | undefined> {
   if (node instanceof ImageNode) return node;
   let images: proto.ImageSummary[];
   try {
@@ -52,6 +52,12 @@ export async function history(ctx: Ctx, node: unknown): Promise<void> {
 
 export async function copyFullTag(node: unknown): Promise<void> {
   if (node instanceof ImageNode) await vscode.env.clipboard.writeText(node.fullTag);
+}
+
+/** Stops the push or pull of a row. */
+export function cancelTransfer(node: unknown): void {
+  if (node instanceof ImageNode) node.push?.cancel();
+  if (node instanceof PullNode) node.transfer.cancel();
 }
 
 export async function tag(ctx: Ctx, node: unknown): Promise<void> {

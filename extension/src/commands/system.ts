@@ -19,6 +19,7 @@ export function registerDocuments(ctx: Ctx): void {
   };
   fill("image", async (image) => (await request(ctx, proto.imageInspect, { image })).json);
   fill("container", async (container) => (await request(ctx, proto.containerInspect, { container })).json);
+  fill("manifest", async (reference) => (await request(ctx, proto.registryManifest, { reference })).json);
   fill("history", (image) => historyText(ctx, image));
   fill("doctor", () => doctorText(ctx));
   fill("usage", () => usageText(ctx));
@@ -39,6 +40,17 @@ export async function greet(ctx: Ctx): Promise<void> {
   const { version, python, platform, root, rootless } = info;
   ctx.log.info(`orlop ${version}, Python ${python}, ${platform}, store ${root}${rootless ? ", rootless" : ""}`);
   if (!info.canRun) ctx.log.warn(sentence(info.reason ?? "containers cannot run here", info.hint));
+}
+
+/** Another window, or this one, connected or disconnected a registry. */
+export async function accountsChanged(ctx: Ctx): Promise<void> {
+  const client = ctx.server.ready;
+  try {
+    if (client !== undefined) await ctx.accounts.handOver(client);
+  } catch (error) {
+    ctx.log.warn(`accounts: ${asFailure(error).message}`);
+  }
+  ctx.registries.refresh();
 }
 
 async function historyText(ctx: Ctx, image: string): Promise<string> {

@@ -39,6 +39,8 @@ export interface TextQuestion {
   password?: boolean;
   problem?: (text: string) => string | undefined;
   lateProblem?: (text: string) => Promise<string | undefined>;
+  /** Tries the answer once it is given; what is wrong with it keeps the question open. */
+  attempt?: (text: string) => Promise<string | undefined>;
 }
 
 const PAUSE_MS = 150;
@@ -53,24 +55,25 @@ export function askText(question: TextQuestion, place: Place): Promise<{ text: s
   box.password = question.password ?? false;
   if (question.selection !== undefined) box.valueSelection = question.selection;
   let pause: NodeJS.Timeout | undefined;
+  const answer = (): string => (question.password === true ? box.value : box.value.trim());
   const check = async (): Promise<boolean> => {
-    const text = box.value.trim();
+    const text = answer();
     const problem = question.problem?.(text) ?? (await question.lateProblem?.(text));
-    if (box.value.trim() !== text) return false;
+    if (answer() !== text) return false;
     box.validationMessage = problem;
     return problem === undefined;
   };
   const changed = (): void => {
     clearTimeout(pause);
-    box.validationMessage = question.problem?.(box.value.trim());
+    box.validationMessage = question.problem?.(answer());
     pause = setTimeout(() => void check(), PAUSE_MS);
   };
   return new Promise((resolve) => {
     box.onDidChangeValue(changed);
     box.onDidAccept(async () => {
       clearTimeout(pause);
-      if (!(await check())) return;
-      resolve({ text: box.value.trim() });
+      if (!box.enabled || !(await check()) || !(await attempted(box, answer(), question.attempt))) return;
+      resolve({ text: answer() });
       box.dispose();
     });
     box.onDidTriggerButton(() => {
@@ -84,6 +87,18 @@ export function askText(question: TextQuestion, place: Place): Promise<{ text: s
     });
     box.show();
   });
+}
+
+/** Whether an answer holds; the box waits meanwhile and shows what is wrong. */
+async function attempted(box: vscode.InputBox, text: string, attempt: TextQuestion["attempt"]): Promise<boolean> {
+  if (attempt === undefined) return true;
+  box.enabled = false;
+  box.busy = true;
+  const problem = await attempt(text);
+  box.busy = false;
+  box.enabled = true;
+  box.validationMessage = problem;
+  return problem === undefined;
 }
 
 /** Asks to pick one; `active` is highlighted first. */
@@ -118,7 +133,8 @@ export function askPick<T extends vscode.QuickPickItem>(
   });
 }
 
-function dress(input: vscode.QuickInput & { buttons: readonly vscode.QuickInputButton[] }, place: Place): void {
+/** Gives a quick input its title, its place in the row and the way back. */
+export function dress(input: vscode.QuickInput & { buttons: readonly vscode.QuickInputButton[] }, place: Place): void {
   input.title = place.title;
   input.ignoreFocusOut = true;
   if (place.total > 1) {

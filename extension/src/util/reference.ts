@@ -37,3 +37,46 @@ function split(text: string): { name: string; tag: string | undefined } {
   const colon = text.indexOf(":", text.lastIndexOf("/") + 1);
   return colon < 0 ? { name: text, tag: undefined } : { name: text.slice(0, colon), tag: text.slice(colon + 1) };
 }
+
+const HUB = "docker.io";
+
+/** The registry of a name: what stands before the first slash if it looks like a host, else Docker Hub. */
+export function registryOf(name: string): string {
+  const slash = name.indexOf("/");
+  const first = slash < 0 ? "" : name.slice(0, slash);
+  return /[.:]/.test(first) || first === "localhost" ? first : HUB;
+}
+
+/** How people call a registry. */
+export function registryTitle(host: string): string {
+  if (host === HUB) return "Docker Hub";
+  return host === "ghcr.io" ? "GitHub" : host;
+}
+
+/** A name as people write it: without Docker Hub's host, and without the account of its official images. */
+export function familiar(name: string): string {
+  const bare = name.startsWith(`${HUB}/`) ? name.slice(HUB.length + 1) : name;
+  return bare === name ? name : bare.replace(/^library\//, "");
+}
+
+/** Whether a name says which tag or digest of its repository is meant. */
+export function saysWhich(name: string): boolean {
+  return name.includes("@") || split(name).tag !== undefined;
+}
+
+/** A name of Docker Hub without an account, as `myapp:latest`: nobody but Docker may push it. */
+export function isBare(name: string): boolean {
+  return registryOf(name) === HUB && !familiar(name).includes("/");
+}
+
+/** The registry that a person typed: without scheme and path; undefined when it cannot be one. */
+export function typedRegistry(text: string): string | undefined {
+  const host = text
+    .trim()
+    .replace(/^https?:\/\//, "")
+    .replace(/\/.*$/, "")
+    .toLowerCase();
+  if (host === "") return undefined;
+  if (/^(index|registry-1|hub|www)\.docker\.(io|com)$|^docker\.com$/.test(host)) return HUB;
+  return new RegExp(`^${HOST}$`).test(host) ? host : undefined;
+}

@@ -4,7 +4,7 @@ import * as vscode from "vscode";
 import type { Ctx } from "../ctx";
 import { containerList, type ContainerSummary } from "../protocol.gen";
 import { request } from "../rpc";
-import { Provider, escape, type Node } from "./provider";
+import { Provider, escape, facts, type Node } from "./provider";
 
 const ICONS: Record<ContainerSummary["state"], [string, string | undefined]> = {
   running: ["debug-start", "debugIcon.startForeground"],
@@ -42,14 +42,13 @@ export class ContainerNode implements Node {
 
   tooltip(): vscode.MarkdownString {
     const { name, image, command, status, id } = this.container;
-    const rows = [
+    const rows: [string, string][] = [
       [vscode.l10n.t("Container ID"), `\`${id.slice(0, 12)}\``],
       [vscode.l10n.t("Image"), escape(image)],
       [vscode.l10n.t("Command"), escape(command)],
       [vscode.l10n.t("State"), escape(status)],
     ];
-    const table = rows.map((row) => `| ${row.join(" | ")} |`).join("\n");
-    return new vscode.MarkdownString(`**${escape(name)}**\n\n|  |  |\n|---|---|\n${table}`);
+    return facts(name, rows);
   }
 }
 

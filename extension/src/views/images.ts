@@ -4,8 +4,9 @@ import * as vscode from "vscode";
 import type { Ctx } from "../ctx";
 import { imageList, type ImageSummary, type ImageTag } from "../protocol.gen";
 import { request } from "../rpc";
+import type { Transfer, Transfers } from "../transfers";
 import { formatAge, formatSize } from "../util/format";
-import { Provider, escape, type Node } from "./provider";
+import { Provider, escape, facts, type Node } from "./provider";
 
 const DANGLING_KEY = "danglingShown";
 const PAGE = 500;
@@ -40,6 +41,8 @@ export class ImageNode implements Node {
   readonly id: string;
   readonly imageId: string;
   readonly fullTag: string;
+  /** The push that is under way. */
+  push: Transfer | undefined;
 
   constructor(
     readonly parent: RepositoryNode,
@@ -61,10 +64,17 @@ export class ImageNode implements Node {
     const item = new vscode.TreeItem(this.tag?.tag ?? shortId, vscode.TreeItemCollapsibleState.None);
     const age = formatAge(created, Date.now(), vscode.env.language);
     const bytes = formatSize(size, vscode.env.language);
-    item.description = [age, bytes].filter((part) => part !== "").join(" · ");
-    item.iconPath = new vscode.ThemeIcon("bookmark");
-    item.contextValue = ["image", this.tag ? "tagged" : "dangling", ...(containers > 0 ? ["used"] : [])].join(";");
-    item.accessibilityInformation = { label: [this.fullTag, age, bytes].filter((part) => part !== "").join(", ") };
+    const pushing = this.push === undefined ? "" : moving(this.push);
+    const told = pushing === "" ? [age, bytes] : [pushing, bytes];
+    item.description = told.filter((part) => part !== "").join(" · ");
+    item.iconPath = new vscode.ThemeIcon(pushing === "" ? "bookmark" : "sync~spin");
+    item.contextValue = [
+      "image",
+      this.tag ? "tagged" : "dangling",
+      ...(containers > 0 ? ["used"] : []),
+      ...(pushing === "" ? [] : ["transfer"]),
+    ].join(";");
+    item.accessibilityInformation = { label: [this.fullTag, ...told].filter((part) => part !== "").join(", ") };
     return item;
   }
 
@@ -86,20 +96,52 @@ export class ImageNode implements Node {
     if (image.containers > 0) rows.push([vscode.l10n.t("Containers"), String(image.containers)]);
     const others = image.tags.filter((tag) => tag.reference !== this.tag?.reference).map((tag) => tag.fullTag);
     if (others.length > 0) rows.push([vscode.l10n.t("Other tags"), escape(others.join(", "))]);
-    const table = rows.map(([name, value]) => `| ${name} | ${value} |`).join("\n");
-    return new vscode.MarkdownString(`**${escape(this.fullTag)}**\n\n|  |  |\n|---|---|\n${table}`);
+    return facts(this.fullTag, rows);
   }
+}
+
+/** An image that is being pulled. */
+export class PullNode implements Node {
+  readonly parent = undefined;
+  readonly id: string;
+
+  constructor(readonly transfer: Transfer) {
+    this.id = `pull:${transfer.name}`;
+  }
+
+  item(): vscode.TreeItem {
+    const item = new vscode.TreeItem(this.transfer.name, vscode.TreeItemCollapsibleState.None);
+    item.description = moving(this.transfer);
+    item.iconPath = new vscode.ThemeIcon("sync~spin");
+    item.contextValue = "pull;transfer";
+    item.accessibilityInformation = { label: `${this.transfer.name}, ${moving(this.transfer)}` };
+    return item;
+  }
+
+  children(): Node[] {
+    return [];
+  }
+}
+
+/** How far a push or pull is. */
+function moving({ kind, sum }: Transfer): string {
+  const { t } = vscode.l10n;
+  const words = kind === "push" ? t("pushing") : t("pulling");
+  return sum.percent === "" ? `${words}…` : `${words} ${sum.percent}`;
 }
 
 /** The view with its switch for nameless images. */
 export class ImagesView implements vscode.Disposable {
-  private readonly provider = new Provider(() => this.list());
+  private readonly provider = new Provider<Node>(() => this.list());
   private readonly view: vscode.TreeView<Node>;
+  private readonly subscriptions: vscode.Disposable[];
   private roots: RepositoryNode[] = [];
+  private pulls: PullNode[] = [];
   private wanted: string | undefined;
 
   constructor(
     private readonly memento: vscode.Memento,
+    private readonly transfers: Transfers,
     private readonly ctx: () => Ctx,
   ) {
     this.view = vscode.window.createTreeView("orlop.images", {
@@ -107,6 +149,14 @@ export class ImagesView implements vscode.Disposable {
       canSelectMany: true,
       showCollapseAll: true,
     });
+    this.subscriptions = [
+      transfers.onDidChangeList(() => {
+        this.refresh();
+      }),
+      transfers.onDidMove((transfer) => {
+        this.moved(transfer);
+      }),
+    ];
     void this.tellDangling();
   }
 
@@ -142,8 +192,16 @@ export class ImagesView implements vscode.Disposable {
   }
 
   dispose(): void {
+    for (const subscription of this.subscriptions) subscription.dispose();
     this.view.dispose();
     this.provider.dispose();
+  }
+
+  /** Redraws the rows of a push or pull and no others. */
+  private moved(transfer: Transfer): void {
+    const pushed = this.roots.flatMap((root) => root.images).filter((image) => image.push === transfer);
+    const pulled = this.pulls.filter((pull) => pull.transfer === transfer);
+    for (const node of [...pushed, ...pulled]) this.provider.refresh(node);
   }
 
   private get danglingShown(): boolean {
@@ -154,7 +212,7 @@ export class ImagesView implements vscode.Disposable {
     await vscode.commands.executeCommand("setContext", "orlop.danglingShown", this.danglingShown);
   }
 
-  private async list(): Promise<RepositoryNode[]> {
+  private async list(): Promise<Node[]> {
     let images: ImageSummary[];
     try {
       images = await this.fetch();
@@ -164,10 +222,15 @@ export class ImagesView implements vscode.Disposable {
       return [];
     }
     this.roots = group(images, this.danglingShown);
+    for (const image of this.roots.flatMap((root) => root.images)) {
+      image.push = image.tag === undefined ? undefined : this.transfers.pushOf(image.tag);
+    }
+    const pulls = this.transfers.list().filter(({ kind }) => kind === "pull");
+    this.pulls = pulls.map((transfer) => new PullNode(transfer));
     const state = this.roots.length > 0 ? "some" : images.length > 0 ? "hidden" : "none";
     await vscode.commands.executeCommand("setContext", "orlop.images", state);
     if (this.wanted !== undefined) setTimeout(() => void this.revealWanted(), 0);
-    return this.roots;
+    return [...this.pulls, ...this.roots];
   }
 
   private async revealWanted(): Promise<void> {

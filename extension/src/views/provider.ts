@@ -7,20 +7,21 @@ export interface Node {
   readonly id: string;
   readonly parent: Node | undefined;
   item(): vscode.TreeItem;
-  children(): Node[];
+  children(): Node[] | Promise<Node[]>;
   /** Made when a person points at the row. */
-  tooltip?(): vscode.MarkdownString;
+  tooltip?(token: vscode.CancellationToken): vscode.MarkdownString | Promise<vscode.MarkdownString | undefined>;
 }
 
 /** Lists the roots with `list` when somebody looks; `refresh` makes it list again. */
 export class Provider<N extends Node> implements vscode.TreeDataProvider<Node>, vscode.Disposable {
-  private readonly changed = new vscode.EventEmitter<undefined>();
+  private readonly changed = new vscode.EventEmitter<Node | undefined>();
   readonly onDidChangeTreeData = this.changed.event;
 
   constructor(private readonly list: () => Promise<N[]>) {}
 
-  refresh(): void {
-    this.changed.fire(undefined);
+  /** Everything, or one row with what is under it. */
+  refresh(node?: Node): void {
+    this.changed.fire(node);
   }
 
   getTreeItem(node: Node): vscode.TreeItem {
@@ -37,8 +38,8 @@ export class Provider<N extends Node> implements vscode.TreeDataProvider<Node>, 
     return node.parent;
   }
 
-  resolveTreeItem(item: vscode.TreeItem, node: Node): vscode.TreeItem {
-    const tooltip = node.tooltip?.();
+  async resolveTreeItem(item: vscode.TreeItem, node: Node, token: vscode.CancellationToken): Promise<vscode.TreeItem> {
+    const tooltip = await node.tooltip?.(token);
     if (tooltip !== undefined) item.tooltip = tooltip;
     return item;
   }
@@ -46,6 +47,12 @@ export class Provider<N extends Node> implements vscode.TreeDataProvider<Node>, 
   dispose(): void {
     this.changed.dispose();
   }
+}
+
+/** A tooltip: a title and a table of two columns, whose cells are Markdown. */
+export function facts(title: string, rows: readonly (readonly [string, string])[]): vscode.MarkdownString {
+  const table = rows.map((row) => `| ${row.join(" | ")} |`).join("\n");
+  return new vscode.MarkdownString(`**${escape(title)}**\n\n|  |  |\n|---|---|\n${table}`);
 }
 
 /** Text that Markdown must not interpret. */

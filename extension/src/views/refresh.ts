@@ -7,8 +7,10 @@ import type { StoreDidChange } from "../protocol.gen";
 /** A view by the kind of things it shows. */
 export type Views = Record<StoreDidChange["kinds"][number], { refresh(): void }>;
 
-/** Connects the server's news with the views, and its state with the context key of menus and welcome texts. */
-export function connect(server: Server, views: Views): vscode.Disposable {
+/** Connects the server's news with the views, and its state with the context key of menus and welcome texts.
+
+`others` show what the server knows but do not change with its store. */
+export function connect(server: Server, views: Views, others: readonly { refresh(): void }[]): vscode.Disposable {
   const tell = (state: ServerState): Thenable<unknown> =>
     vscode.commands.executeCommand("setContext", "orlop.state", state);
   void tell("starting");
@@ -18,7 +20,7 @@ export function connect(server: Server, views: Views): vscode.Disposable {
     }),
     server.onDidChangeState((state) => {
       void tell(state);
-      if (state === "ready") for (const view of Object.values(views)) view.refresh();
+      if (state === "ready") for (const view of [...Object.values(views), ...others]) view.refresh();
     }),
   );
 }

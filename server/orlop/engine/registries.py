@@ -227,10 +227,10 @@ class Registries:
         credential = self._memory.get(host_of(host))
         return credential.username if credential is not None else ""
 
-    def logout(self, host: str) -> bool:
-        """Forget the login of a registry; False when there was none."""
+    def logout(self, host: str, *, kept: Remember | None = None) -> bool:
+        """Forget the login of a registry, or only the one that is kept there; False when there was none."""
         host = host_of(host)
-        gone = self._memory.erase(host)
+        gone = self._memory.drop(host) if kept == _MEMORY else (self._file if kept else self._memory).erase(host)
         self.clients.forget(host)
         return gone
 

@@ -53,9 +53,10 @@ class RegistryLoginResult:
 
 @attrs.frozen(kw_only=True)
 class RegistryLogoutParams:
-    """A registry by its host."""
+    """A registry by its host; with `kept` only the login that is held there is forgotten, null means every one."""
 
     host: str
+    kept: Remember | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -98,6 +98,11 @@ class Memory:
             self._held[host] = credential
         return self._name
 
+    def drop(self, host: str) -> bool:
+        """Forget what is held; what is kept beneath stays, and counts again."""
+        with self._guard:
+            return self._held.pop(host, None) is not None
+
     def erase(self, host: str) -> bool:
         """Forget what is held, and what is kept beneath."""
         with self._guard:

@@ -78,7 +78,8 @@ class RegistryHandlers:
     def logout(self, params: registries.RegistryLogoutParams, _: Call) -> registries.RegistryLogoutResult:
         """Forget a login."""
         host = use_cases.host_of(params.host)
-        return registries.RegistryLogoutResult(host=host, forgotten=self._engine.registries.logout(host))
+        forgotten = self._engine.registries.logout(host, kept=params.kept)
+        return registries.RegistryLogoutResult(host=host, forgotten=forgotten)
 
     def search(self, params: registries.RegistrySearchParams, call: Call) -> registries.RegistrySearchResult:
         """Search Docker Hub."""

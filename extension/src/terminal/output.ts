@@ -1,11 +1,11 @@
-// The terminal of one build: shows text, and Ctrl+C or closing it stops the build.
+// The terminal of one build, push or pull: shows text, and Ctrl+C or closing it stops the work.
 
 import * as vscode from "vscode";
 
 const CTRL_C = "\u0003";
 
 /** A terminal that only shows; `onCancel` fires while the work is under way, any key closes it afterwards. */
-export class BuildTerminal implements vscode.Pseudoterminal, vscode.Disposable {
+export class OutputTerminal implements vscode.Pseudoterminal, vscode.Disposable {
   private readonly writeEmitter = new vscode.EventEmitter<string>();
   private readonly closeEmitter = new vscode.EventEmitter<void>();
   private readonly cancelEmitter = new vscode.EventEmitter<void>();
