@@ -210,6 +210,10 @@ def test_memory_lies_over_what_is_kept_elsewhere(tmp_path: Path) -> None:
     assert memory.source("r.example") == "the editor"
     assert [(login.host, login.username) for login in memory.list()] == [("r.example", "jane")]
     assert beneath.get("r.example") == ME
+    assert memory.drop("r.example")
+    assert memory.get("r.example") == ME
+    assert not memory.drop("r.example")
+    memory.save("r.example", other)
     assert memory.erase("r.example")
     assert memory.get("r.example") is None
     assert not memory.erase("r.example")
