@@ -113,7 +113,13 @@ class _Listener(ThreadingHTTPServer):
     request_queue_size = 64
 
     def __init__(self, handler: type[BaseHTTPRequestHandler], context: ssl.SSLContext | None) -> None:
-        super().__init__(("127.0.0.1", 0), handler)
+        super().__init__(("127.0.0.1", 0), handler, bind_and_activate=False)
+        # Little waits in the kernel, as on a real line: what a client has sent has nearly all been read here. With the
+        # large segments of the loopback device, the sending side alone keeps megabytes.
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 << 10)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1460)
+        self.server_bind()
+        self.server_activate()
         self._context = context
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
