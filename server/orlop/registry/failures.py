@@ -71,7 +71,7 @@ def from_answer(status: int, headers: Mapping[str, str], body: bytes, asked: Ask
     codes = frozenset(told.codes)
     if status == 429 or "TOOMANYREQUESTS" in codes:
         return _limited(headers, asked, says)
-    if status == 401 or (status == 403 and "UNAUTHORIZED" in codes):
+    if status == 401 or (status == 403 and "UNAUTHORIZED" in codes and not asked.account):
         return _unauthorized(asked, says)
     if status == 403 or "DENIED" in codes:
         return _denied(asked, says)
@@ -98,6 +98,24 @@ def from_answer(status: int, headers: Mapping[str, str], body: bytes, asked: Ask
     because = says or "no reason given"
     return errors.RegistryError(
         f"cannot {asked}: {asked.domain} answered {status}: {because}", hint="Check the name and the registry's rules."
+    )
+
+
+def is_web_page(status: int, headers: Mapping[str, str]) -> bool:
+    """Whether somebody else than a registry answered, such as a guest network: there, all is well and HTML.
+
+    Some registries call their own answers HTML too; these have headers that only registries send.
+    """
+    own = ("Docker-Content-Digest", "Docker-Distribution-Api-Version", "Docker-Upload-UUID", "OCI-Tag")
+    html = headers.get("Content-Type", "").partition(";")[0].strip().lower() == "text/html"
+    return status == 200 and html and not any(name in headers for name in own)
+
+
+def web_page(netloc: str, asked: Asked) -> errors.RegistryError:
+    """The error for such an answer."""
+    return errors.RegistryError(
+        f"cannot {asked}: {netloc} answered with a web page, as no registry does",
+        hint="Open that address in a browser: a network that wants a login may stand before the registry.",
     )
 
 

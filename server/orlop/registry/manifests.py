@@ -61,11 +61,6 @@ def get(transport: Transport, place: Place, name: str, job: Job) -> tuple[bytes,
     """
     raw, headers = _whole(transport, place, name, job)
     media_type = _media_type(headers)
-    if media_type == "text/html":
-        raise errors.RegistryError(
-            f"cannot {place.asked}: {place.endpoint.netloc} answered with a web page in place of a manifest",
-            hint="Open that address in a browser: a network that wants a login may stand before the registry.",
-        )
     _check_digest(raw, name, headers.get("Docker-Content-Digest", ""))
     if media_type.startswith(_SCHEMA1):
         raise errors.Invalid(

@@ -118,6 +118,11 @@ class Transport:
             else:
                 self._take_notes(endpoint, answer, job)
                 if answer.status in good:
+                    # What a blob is called does not matter: its bytes are verified.
+                    blob = method == "GET" and "/blobs/" in path
+                    if not blob and failures.is_web_page(answer.status, answer.headers):
+                        answer.close()
+                        raise failures.web_page(netloc, asked)
                     return answer
                 wait = None
                 if answer.status in retrying.STATUSES and retry and (body is None or body.replayable):
@@ -284,7 +289,10 @@ class Transport:
                     body = answer.read_all(ERROR_LIMIT)
                 except (Broken, errors.Invalid):
                     body = b""
-            error = failures.from_answer(answer.status, answer.headers, body, asked)
+            # A fresh token that does not reach: the login is right, the right is missing.
+            short = asked.account and any(one.error == "insufficient_scope" for one in _challenges(answer))
+            status = 403 if short and answer.status == 401 else answer.status
+            error = failures.from_answer(status, answer.headers, body, asked)
             error.status = answer.status
             error.after = retrying.retry_after(answer.headers) or 0.0
             error.codes = failures.read(body, answer.headers.get("Content-Type", "")).codes

@@ -236,6 +236,7 @@ class Pen:
     """Reads and writes one repository by plain HTTP; `authorization` is a ready header."""
 
     def __init__(self, url: str, repository: str, authorization: str = "") -> None:
+        self.repository = repository
         self._base = f"{url}/v2/{repository}/"
         self._authorization = authorization
 
