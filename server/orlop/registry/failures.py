@@ -134,7 +134,7 @@ def from_broken(broken: Broken, netloc: str, asked: Asked) -> errors.Unreachable
         "name": f"no host {netloc} is known ({broken.text})",
         "connect": f"no connection to {netloc}: {broken.text}",
         "proxy": f"the proxy does not let through to {netloc}: {broken.text}",
-        "tls": f"the certificate of {netloc} is not trusted: {broken.text}",
+        "tls": _trust_cause(broken.text, netloc),
         "plain": f"{netloc} speaks plain HTTP where HTTPS is wanted",
         "timeout": f"{netloc} does not answer: {broken.text}",
         "dropped": f"the connection to {netloc} broke: {broken.text}",
@@ -218,7 +218,20 @@ def _unsupported_hint(asked: Asked) -> str:
     return "Use the registry's own web page for this."
 
 
+def _trust_cause(text: str, netloc: str) -> str:
+    if _wants_ours(text):
+        return f"{netloc} lets in only who shows a certificate that it knows: {text}"
+    return f"the certificate of {netloc} is not trusted: {text}"
+
+
+def _wants_ours(text: str) -> bool:
+    """Whether the other side refused, by an alert about the certificate that we showed or did not show."""
+    return "alert" in text and any(word in text for word in ("certificate", "unknown ca", "handshake failure"))
+
+
 def _trust_hint(text: str, netloc: str) -> str:
+    if _wants_ours(text):
+        return f'Name client-cert and client-key in [registries.hosts."{netloc}"] of config.toml.'
     if "expired" in text or "not yet valid" in text:
         return "Check the clock of this machine, and the certificate of the registry."
     if "mismatch" in text.lower() or "doesn't match" in text:

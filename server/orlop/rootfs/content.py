@@ -86,15 +86,26 @@ class StoreContent:
             raw = self._store.blobs.read(document.config.digest)
         ids: list[str] = []
         # By diff ID: a layer that was here already may have come in another compressed form.
-        for diff_id in imageconfig.parse(raw).diff_ids:
+        for position, diff_id in enumerate(imageconfig.parse(raw).diff_ids):
             job.checkpoint()
             layer = self._store.layers.by_diff_id(diff_id)
             if layer is None:
+                self._check_promise(document, position, diff_id)
                 raise errors.NotFound(
                     f"cannot find layer {diff_id} of the image", hint="Pull or load the image again to restore it."
                 )
             ids.append(layer.id)
         self._store.images.add(document, raw, tuple(ids))
+
+    def _check_promise(self, manifest: Manifest, position: int, diff_id: Digest) -> None:
+        """Raise `Corrupt` when the layer came, and is not the one that the configuration names."""
+        blob = manifest.layers[position].digest if position < len(manifest.layers) else None
+        actual = self._store.layers.uncompressed(blob) if blob is not None else None
+        if actual is not None and actual != diff_id:
+            raise errors.Corrupt(
+                f"layer {blob} unpacks to {actual} instead of {diff_id}, which the image's configuration names",
+                hint="The image was made wrong: build and push it again.",
+            )
 
     def tag(self, reference: Reference, target: Descriptor) -> None:
         """Name an image by its manifest, or by an index of which it is the one that fits this machine best."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from orlop.store import locks
 from orlop.store.schema import STEPS
 
 _BUSY_SECONDS = 60.0
+# Bytes; the index of the journal alone takes half of that.
+_LEAST_ROOM = 64 << 10
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _DENIED = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH})
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
@@ -131,7 +134,7 @@ class Database:
 
     def _translate(self, error: sqlite3.Error) -> errors.OrlopError:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code == sqlite3.SQLITE_FULL:
+        if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _is_full(self._path)):
             return errors.DiskFull(
                 "cannot write the image store's database: no space left on the disk",
                 hint="Free space, for example with `orlop system prune`, or move the store with ORLOP_ROOT.",
@@ -157,6 +160,15 @@ class Database:
                 hint="Check the disk, or choose another store with ORLOP_ROOT.",
             )
         return errors.OrlopError(f"cannot use the image store's database: {error}")
+
+
+def _is_full(path: Path) -> bool:
+    """Whether the disk has no room left even for the index of the journal, which SQLite calls an input/output error."""
+    try:
+        status = os.statvfs(path.parent)
+    except OSError:
+        return False
+    return status.f_bavail * status.f_frsize < _LEAST_ROOM
 
 
 def _version(connection: Connection) -> int:

@@ -176,7 +176,8 @@ class PendingLayer:
     ) -> None:
         if self._lock >= 0:
             with contextlib.suppress(OSError):
-                self._trash.take(self._folder)
+                # On a full disk even the database cannot tell what went wrong, and pruning cannot help.
+                (self._trash.delete if isinstance(value, errors.DiskFull) else self._trash.take)(self._folder)
             os.close(self._lock)
             self._lock = -1
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from orlop.core import errors
 from orlop.core.job import Job
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from orlop.store.usage import Usage
     from orlop.store.verify import Damage, Verifier
 
+_Result = TypeVar("_Result")
+
 
 class Store:
     """Opens or makes a store. Thread-safe; any number of processes share one.
@@ -48,13 +50,13 @@ class Store:
             self._open_lock = locks.hold_shared(self.layout.lock("open"))
         except OSError as error:
             raise errors.from_os(error, f"open the image store {self.root}") from error
+        self.trash = Trash(self.layout, remove_tree)
         try:
-            database = Database(self.layout.database, self.layout.lock("migrate"))
+            database = self._with_room(lambda: Database(self.layout.database, self.layout.lock("migrate")), Job())
         except BaseException:
             os.close(self._open_lock)
             raise
         self._database = database
-        self.trash = Trash(self.layout, remove_tree)
         self._settler = Settler(self.layout, database, self.trash, boot)
         self.blobs = Blobs(self.layout)
         self.partials = Partials(self.layout)
@@ -116,7 +118,7 @@ class Store:
         collector = gc.Collector(self.layout, self._database, self.blobs, self.trash, self.journal, self._boot)
         if dry_run:
             return collector.plan(policy, job)
-        collected = collector.collect(policy, job)
+        collected = self._with_room(lambda: collector.collect(policy, job), job)
         self._settler.request()
         return collected
 
@@ -134,6 +136,16 @@ class Store:
         """Make what is damaged count as absent."""
         self._verifier().repair(damage, job)
         self._settler.request()
+
+    def _with_room(self, act: Callable[[], _Result], job: Job) -> _Result:
+        """Do it; on a full disk a second time, with the room that the trash takes."""
+        try:
+            return act()
+        except errors.DiskFull:
+            if self.trash.is_empty():
+                raise
+        self.trash.empty(job)
+        return act()
 
     def _verifier(self) -> Verifier:
         from orlop.store.verify import Verifier  # noqa: PLC0415

@@ -29,6 +29,15 @@ class Trash:
             return False
         return True
 
+    def delete(self, path: Path) -> None:
+        """Take it and delete it before returning: for where the room is needed now."""
+        taken = self._folder / new_id()
+        try:
+            os.rename(path, taken)
+        except FileNotFoundError:
+            return
+        self._remove(taken)
+
     def is_empty(self) -> bool:
         """Whether nothing waits to be deleted."""
         return not os.listdir(self._folder)
