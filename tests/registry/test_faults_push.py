@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import email.utils
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -70,12 +69,6 @@ PASSING: dict[str, Rules] = {
     "digest hidden": again(remove=("docker-content-digest",), times=None),
     "relative locations": again(relative=True, times=None),
     "asked to wait for a second": again(method="POST", path=UPLOAD, status=429, headers={"Retry-After": "1"}),
-    "asked to wait until a moment": lambda: [
-        Rule(
-            method="PUT", path=MANIFEST, status=429,
-            headers={"Retry-After": email.utils.formatdate(time.time() + 1, usegmt=True)},
-        )
-    ],
     **{f"session status {code}": again(method="POST", status=code, body=HTML, headers=PAGE) for code in (500, 502, 503, 504)},
     "body status 503": again(method=BODIES, path=UPLOAD, status=503),
     "manifest status 500": again(method="PUT", path=MANIFEST, status=500, times=2),
@@ -185,9 +178,9 @@ def test_the_network_changes_in_mid_push(here: tuple[Client, Image], line: Proxy
     print(f"{line.received} bytes sent for {sum(len(blob.data) for blob in there.blobs)}")
 
 
-@pytest.mark.parametrize("algorithm", ["ES256", "RS256"])
-def test_tokens_that_end_in_mid_push_are_renewed(here: tuple[Client, Image], tmp_path: Path, algorithm: str) -> None:
+def test_tokens_that_end_in_mid_push_are_renewed(here: tuple[Client, Image], tmp_path: Path) -> None:
     client, what = here
+    algorithm = "ES256" if client.root.name.startswith("kept") else "RS256"
     rights = {"joe": {"joe/app": ("pull", "push")}}
     with (
         TokenServer(tmp_path / "tokens", {"joe": "word"}, rights, algorithm=algorithm, life=1) as tokens,
