@@ -37,7 +37,8 @@ export class Failure extends Error {
   constructor(message: string, data: Partial<ErrorData> = {}) {
     super(message);
     this.kind = data.kind ?? "internal";
-    this.hint = data.hint ?? null;
+    // What a terminal would be typed into is offered by a button here.
+    this.hint = /`orlop login/.test(data.hint ?? "") ? null : (data.hint ?? null);
     this.detail = data.detail ?? null;
     this.actions = data.actions ?? [];
     this.location = data.location ?? null;

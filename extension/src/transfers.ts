@@ -22,9 +22,9 @@ export class LayerSum {
     return [...this.layers.values()].reduce((sum, layer) => sum + layer.total, 0);
   }
 
-  /** `42%`, or empty while nothing is known. */
-  get percent(): string {
-    return this.total === 0 ? "" : `${Math.floor((100 * this.done) / this.total)}%`;
+  /** Whole percent; undefined while nothing is known. */
+  get percent(): number | undefined {
+    return this.total === 0 ? undefined : Math.floor((100 * this.done) / this.total);
   }
 }
 

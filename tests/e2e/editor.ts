@@ -211,6 +211,17 @@ export class Editor {
     if ((await row.getAttribute("aria-expanded")) !== "true") await row.click();
   }
 
+  /** Opens a collapsed view of the sidebar. */
+  async openView(title: string): Promise<void> {
+    const header = this.page.locator(`.pane-header[aria-label^="${title}"]`);
+    if ((await header.getAttribute("aria-expanded")) !== "true") await header.click();
+  }
+
+  /** What the clipboard holds. */
+  clipboard(): Promise<string> {
+    return this.page.evaluate(() => navigator.clipboard.readText());
+  }
+
   notification(text: RegExp | string): Locator {
     return this.page.locator(".notifications-toasts .notification-list-item").filter({ hasText: text });
   }

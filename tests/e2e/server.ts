@@ -18,6 +18,8 @@ export interface ServerOptions {
   /** Whether every folder is trusted without a question. */
   trusted?: boolean;
   locale?: string;
+  /** The text of the engine's config.toml. */
+  config?: () => string;
 }
 
 const SETTINGS = {
@@ -78,9 +80,19 @@ export class CodeServer {
     const name = readdirSync(extensions).find((folder) => folder.startsWith("orlop.orlop-")) ?? "";
     const server = path.join(extensions, name, "server");
     return execFileSync(required("ORLOP_PYTHON"), ["-P", "-m", "orlop", ...args], {
-      env: { ...process.env, ORLOP_ROOT: this.store, PYTHONPATH: `${server}:${path.join(server, "libs")}` },
+      env: { ...this.environment, ORLOP_ROOT: this.store, PYTHONPATH: `${server}:${path.join(server, "libs")}` },
       encoding: "utf8",
     });
+  }
+
+  /** Settings and logins of this machine's user stay out of it. */
+  private get environment(): NodeJS.ProcessEnv {
+    return {
+      ...process.env,
+      CODE_SERVER_CONFIG: path.join(this.home, "config.yaml"),
+      XDG_CONFIG_HOME: path.join(this.home, "config"),
+      DOCKER_CONFIG: path.join(this.home, "docker"),
+    };
   }
 
   /** The processes of our server that belong to this editor. */
@@ -115,7 +127,7 @@ export class CodeServer {
     rmSync(this.home, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 });
   }
 
-  private async launch({ settings = {}, trusted = true, locale }: ServerOptions): Promise<void> {
+  private async launch({ settings = {}, trusted = true, locale, config }: ServerOptions): Promise<void> {
     this.configure("User", SETTINGS);
     this.configure("Machine", { "orlop.storePath": this.store, ...settings });
     const shared = [
@@ -128,9 +140,10 @@ export class CodeServer {
       required("ORLOP_NODE"),
       [required("ORLOP_CODESERVER"), ...shared, ...args],
     ];
-    const config = path.join(this.home, "config.yaml");
-    writeFileSync(config, "auth: none\n");
-    const env = { ...process.env, CODE_SERVER_CONFIG: config };
+    writeFileSync(path.join(this.home, "config.yaml"), "auth: none\n");
+    mkdirSync(path.join(this.home, "config", "orlop"), { recursive: true });
+    writeFileSync(path.join(this.home, "config", "orlop", "config.toml"), config?.() ?? "");
+    const env = this.environment;
     execFileSync(...run(["--install-extension", required("ORLOP_VSIX"), "--force"]), { env, stdio: "pipe" });
     if (locale !== undefined) this.languagePack(locale);
     this.port = await freePort();
@@ -185,7 +198,8 @@ function readlink(link: string): string {
   }
 }
 
-function freePort(): Promise<number> {
+/** A port of 127.0.0.1 that nobody uses now. */
+export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const probe = createServer();
     probe.once("error", reject);

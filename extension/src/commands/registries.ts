@@ -10,6 +10,8 @@ import { MoreNode, RegistryNode, RemoteRepositoryNode, RemoteTagNode, TroubleNod
 import { login } from "./connect";
 import { recovered } from "./push";
 
+const MOST_NAMES = 12;
+
 /** The registry that a row belongs to. */
 function registry(node: unknown): RegistryNode | undefined {
   if (node instanceof RegistryNode) return node;
@@ -164,29 +166,40 @@ export async function inspect(ctx: Ctx, node: unknown): Promise<void> {
   if (node instanceof RemoteTagNode) await ctx.documents.open("manifest", node.reference, `${node.fullTag}.json`);
 }
 
-/** Deletes a tag after a question that tells what goes with it. */
+/** Deletes a tag after a question that tells what it means; once more where other tags would go with it. */
 export async function deleteTag(ctx: Ctx, node: unknown): Promise<void> {
   if (!(node instanceof RemoteTagNode)) return;
-  const { reference } = node;
+  const { reference, fullTag } = node;
   const { t } = vscode.l10n;
   try {
-    const plan = await request(ctx, proto.registryDeleteTag, { reference, force: true, dryRun: true });
-    const others = plan.deleted.filter((tag) => tag !== node.tag);
-    const lines = [
-      t("Digest: {0}", plan.digest),
-      ...(others.length > 0
-        ? [t("This registry deletes the image with all its tags, so these go as well: {0}", others.join(", "))]
-        : []),
-      ...(plan.kept.length > 0 ? [t("The image stays under these tags: {0}", plan.kept.join(", "))] : []),
-      t("This cannot be undone."),
-    ];
-    const button = t("Delete");
-    const question = t("Delete {0} from {1}?", node.fullTag, registryTitle(node.parent.parent.info.host));
-    const options = { modal: true, detail: lines.join("\n") };
-    if ((await vscode.window.showWarningMessage(question, options, button)) !== button) return;
-    await request(ctx, proto.registryDeleteTag, { reference, force: others.length > 0 });
+    const { digest, kept } = await request(ctx, proto.registryDeleteTag, { reference, dryRun: true });
+    const place = registryTitle(node.parent.parent.info.host);
+    const stays = kept.length > 0 ? [t("The image stays under its other tags: {0}", shortened(kept))] : [];
+    const last = kept.length > 0 ? [] : [t("It is the image's only tag; the image goes with it.")];
+    const detail = [t("Digest: {0}", digest), "", ...stays, ...last, t("This cannot be undone.")];
+    if (!(await sure(t("Delete {0} from {1}?", fullTag, place), detail, t("Delete")))) return;
+    try {
+      await request(ctx, proto.registryDeleteTag, { reference });
+    } catch (error) {
+      if (asFailure(error).kind !== "conflict") throw error;
+      const question = t("{0} cannot delete {1} alone. Delete the image with all its tags?", place, node.tag);
+      if (!(await sure(question, [shortened([node.tag, ...kept])], t("Delete All {0} Tags", kept.length + 1)))) return;
+      await request(ctx, proto.registryDeleteTag, { reference, force: true });
+    }
     ctx.registries.refresh(node.parent);
   } catch (error) {
     await showError(ctx, error);
   }
+}
+
+async function sure(question: string, lines: readonly string[], button: string): Promise<boolean> {
+  const options = { modal: true, detail: lines.join("\n") };
+  return (await vscode.window.showWarningMessage(question, options, button)) === button;
+}
+
+/** The first names in order, and how many more there are. */
+function shortened(names: readonly string[]): string {
+  const first = [...names].sort().slice(0, MOST_NAMES).join(", ");
+  const rest = names.length - MOST_NAMES;
+  return rest > 0 ? `${first}, ${vscode.l10n.t("and {0} more", rest)}` : first;
 }

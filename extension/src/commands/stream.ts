@@ -34,6 +34,12 @@ export interface Streaming<P, R, E> {
   progress: ProgressType<E[]>;
 }
 
+export interface StreamOptions {
+  cancel?: vscode.CancellationTokenSource;
+  /** Fills the notification in place of the server's messages. */
+  reports?: (report: (text: string, percent: number) => void) => vscode.Disposable;
+}
+
 /** Asks under one cancel token: the notification's button, Ctrl+C in the terminal, closing it, or `cancel`. */
 export async function stream<P extends object, R, E>(
   ctx: Ctx,
@@ -42,7 +48,7 @@ export async function stream<P extends object, R, E>(
   method: Streaming<P, R, E>,
   params: P,
   show: (events: E[]) => void,
-  cancel = new vscode.CancellationTokenSource(),
+  { cancel = new vscode.CancellationTokenSource(), reports }: StreamOptions = {},
 ): Promise<R> {
   const client = await ctx.server.client();
   const partialResultToken = newToken();
@@ -62,6 +68,13 @@ export async function stream<P extends object, R, E>(
   try {
     return await vscode.window.withProgress(options, async (progress, token) => {
       token.onCancellationRequested(stop);
+      if (reports !== undefined) {
+        const listener = reports(reporter(progress));
+        const asked = request(ctx, method.request, { ...params, partialResultToken }, cancel.token);
+        return asked.finally(() => {
+          listener.dispose();
+        });
+      }
       return withReports(ctx, progress, (workDoneToken) =>
         request(ctx, method.request, { ...params, workDoneToken, partialResultToken }, cancel.token),
       );
@@ -69,4 +82,14 @@ export async function stream<P extends object, R, E>(
   } finally {
     subscriptions.dispose();
   }
+}
+
+/** VS Code wants to be told how much was added. */
+function reporter(progress: vscode.Progress<{ message?: string; increment?: number }>) {
+  let told = 0;
+  return (message: string, percent: number): void => {
+    const increment = Math.max(0, percent - told);
+    told += increment;
+    progress.report({ message, increment });
+  };
 }

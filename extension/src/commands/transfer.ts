@@ -6,7 +6,8 @@ import type { ImagePullEvent } from "../protocol.gen";
 import { asFailure, type Failure } from "../rpc";
 import { TransferText } from "../terminal/transferText";
 import { LayerSum, type Transfer } from "../transfers";
-import { openTerminal, stream, type Streaming } from "./stream";
+import { formatSize } from "../util/format";
+import { openTerminal, stream, type StreamOptions, type Streaming } from "./stream";
 
 /** What to do and how to speak of it. */
 export interface Order<P, R> {
@@ -47,7 +48,11 @@ export async function carryOut<P extends object, R>(
       text.columns = screen.columns ?? text.columns;
       screen.write(text.add(events));
     };
-    const result = await stream(ctx, screen, headline, method, params, show, cancel);
+    const reports: StreamOptions["reports"] = (report) =>
+      ctx.transfers.onDidMove((moved) => {
+        if (moved === transfer) report(amount(transfer.sum), transfer.sum.percent ?? 0);
+      });
+    const result = await stream(ctx, screen, headline, method, params, show, { cancel, reports });
     screen.write(text.succeeded(...tell(result)));
     return { result };
   } catch (error) {
@@ -70,4 +75,9 @@ export async function carryOut<P extends object, R>(
     ctx.transfers.end(transfer);
     screen.finish();
   }
+}
+
+/** `12 MB / 40 MB`. */
+function amount({ done, total }: LayerSum): string {
+  return `${formatSize(done, vscode.env.language)} / ${formatSize(total, vscode.env.language)}`;
 }

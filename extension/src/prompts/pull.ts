@@ -6,6 +6,7 @@ import { registrySearch, registryTags, type SearchHit } from "../protocol.gen";
 import { asFailure, request } from "../rpc";
 import { sentence } from "../util/format";
 import { familiar, quickProblem, registryOf, saysWhich } from "../util/reference";
+import { unsorted } from "./steps";
 
 interface PullItem extends vscode.QuickPickItem {
   /** Pulls this name as it is… */
@@ -34,7 +35,7 @@ export async function askPull(ctx: Ctx): Promise<string | undefined> {
 }
 
 function askName(ctx: Ctx, start: string): Promise<{ item: PullItem; typed: string } | undefined> {
-  const pick = vscode.window.createQuickPick<PullItem>();
+  const pick = unsorted(vscode.window.createQuickPick<PullItem>());
   pick.title = vscode.l10n.t("Pull Image");
   pick.placeholder = vscode.l10n.t("Search Docker Hub, or type a full name such as registry.example/team/app:1");
   pick.value = start;
@@ -142,7 +143,7 @@ export async function askRemoteTag(
   repository: string,
   canGoBack: boolean,
 ): Promise<{ reference: string } | "back" | undefined> {
-  const pick = vscode.window.createQuickPick<PullItem>();
+  const pick = unsorted(vscode.window.createQuickPick<PullItem>());
   pick.title = vscode.l10n.t("Pull {0}", familiar(repository));
   pick.placeholder = vscode.l10n.t("Choose a tag, or type one");
   pick.ignoreFocusOut = true;

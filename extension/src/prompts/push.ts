@@ -7,6 +7,7 @@ import { asFailure, request } from "../rpc";
 import { formatSize, sentence } from "../util/format";
 import { familiar, isBare, quickProblem, registryOf, registryTitle, saysWhich } from "../util/reference";
 import type { ImageNode } from "../views/images";
+import { unsorted } from "./steps";
 
 /** What to push: the image `reference`, under another name if there is a `target`. */
 export interface PushChoice {
@@ -27,14 +28,14 @@ const PAUSE_MS = 200;
 export async function askPush(ctx: Ctx, image: ImageNode): Promise<PushChoice | undefined> {
   const accounts = await knownAccounts(ctx);
   const offered = offers(image, accounts);
-  const pick = vscode.window.createQuickPick<PushItem>();
+  const pick = unsorted(vscode.window.createQuickPick<PushItem>());
   pick.title = vscode.l10n.t("Push Image");
   pick.placeholder = vscode.l10n.t("Press Enter to push, or type another name to push it as");
   pick.ignoreFocusOut = true;
   pick.matchOnDescription = false;
   const plans = new Plans(ctx);
+  let typed: PushItem | undefined;
   const show = (active: PushItem | undefined): void => {
-    const typed = typedItem(image, pick.value.trim(), accounts);
     pick.items = typed === undefined ? offered : [typed, ...offered];
     pick.activeItems = active !== undefined && pick.items.includes(active) ? [active] : typed ? [typed] : [];
   };
@@ -50,7 +51,8 @@ export async function askPush(ctx: Ctx, image: ImageNode): Promise<PushChoice | 
   show(offered[0]);
   pick.activeItems = offered.slice(0, 1);
   const chosen = await new Promise<PushChoice | undefined>((resolve) => {
-    pick.onDidChangeValue(() => {
+    pick.onDidChangeValue((value) => {
+      typed = typedItem(image, value.trim(), accounts);
       show(undefined);
     });
     pick.onDidChangeActive(() => {
@@ -73,10 +75,14 @@ export async function askPush(ctx: Ctx, image: ImageNode): Promise<PushChoice | 
   return chosen;
 }
 
-/** User names by registry, as the server would show them. */
+/** User names by registry, as the server would show them; empty for those connected without an account. */
 async function knownAccounts(ctx: Ctx): Promise<Map<string, string>> {
-  const { registries } = await ctx.registries.known();
-  return new Map(registries.flatMap(({ host, username }) => (username === null ? [] : [[host, username]])));
+  const { registries, connected } = await ctx.registries.known();
+  return new Map(
+    registries
+      .filter(({ host, username }) => username !== null || connected.has(host))
+      .map(({ host, username }) => [host, username ?? ""]),
+  );
 }
 
 function offers(image: ImageNode, accounts: ReadonlyMap<string, string>): PushItem[] {
@@ -131,6 +137,7 @@ function place(name: string, accounts: ReadonlyMap<string, string>): string {
   const host = registryOf(name);
   const username = accounts.get(host);
   const title = registryTitle(host);
+  if (username === "") return vscode.l10n.t("{0}, without an account", title);
   return username === undefined
     ? vscode.l10n.t("{0}, not logged in", title)
     : vscode.l10n.t("{0} as {1}", title, username);

@@ -98,7 +98,14 @@ async function attempted(box: vscode.InputBox, text: string, attempt: TextQuesti
   box.busy = false;
   box.enabled = true;
   box.validationMessage = problem;
+  // What is typed next replaces an answer that was wrong.
+  if (problem !== undefined) box.valueSelection = [0, text.length];
   return problem === undefined;
+}
+
+/** Keeps the items of a pick in their order, however well they match what is typed. */
+export function unsorted<T extends vscode.QuickPickItem>(pick: vscode.QuickPick<T>): vscode.QuickPick<T> {
+  return Object.assign(pick, { sortByLabel: false });
 }
 
 /** Asks to pick one; `active` is highlighted first. */

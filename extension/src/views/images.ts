@@ -127,7 +127,7 @@ export class PullNode implements Node {
 function moving({ kind, sum }: Transfer): string {
   const { t } = vscode.l10n;
   const words = kind === "push" ? t("pushing") : t("pulling");
-  return sum.percent === "" ? `${words}…` : `${words} ${sum.percent}`;
+  return sum.percent === undefined ? `${words}…` : `${words} ${sum.percent}%`;
 }
 
 /** The view with its switch for nameless images. */

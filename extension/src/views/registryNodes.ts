@@ -38,7 +38,8 @@ export class RegistryNode implements Node {
   item(): vscode.TreeItem {
     const { host, username, kept } = this.info;
     const item = new vscode.TreeItem(this.title, vscode.TreeItemCollapsibleState.Collapsed);
-    item.description = username ?? vscode.l10n.t("not logged in");
+    item.description =
+      username ?? (this.connected ? vscode.l10n.t("without an account") : vscode.l10n.t("not logged in"));
     item.iconPath = new vscode.ThemeIcon(host === "docker.io" ? "cloud" : host === "ghcr.io" ? "github" : "briefcase");
     const kind = host === "docker.io" ? "hub" : "other";
     item.contextValue = ["registry", kind, this.connected ? "connected" : kept].join(";");
