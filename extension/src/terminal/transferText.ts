@@ -7,6 +7,8 @@ import { bold, cyan, dim, fit, green, red, width, yellow } from "./ansi";
 
 const DEFAULT_COLUMNS = 100;
 const BAR_COLUMNS = 24;
+/** A shorter bar would not tell anything. */
+const LEAST_BAR = 8;
 /** More moving layers than this are only counted. */
 const MOST_LIVE = 8;
 const REDRAW_MS = 100;
@@ -124,6 +126,7 @@ export class TransferText {
     if (total === 0 || phase === "waiting") return `${head}${dim(word)}`;
     const amount = `${formatSize(done, this.locale)} / ${formatSize(total, this.locale)}`;
     const room = this.columns - width(head) - width(word) - width(amount) - 3;
+    if (room < LEAST_BAR) return fit(`${head}${word}${amount}`, this.columns - 1);
     return `${head}${word}${bar(done / total, Math.min(BAR_COLUMNS, room))} ${dim(amount)}`;
   }
 
@@ -188,9 +191,8 @@ function padded(text: string, columns: number): string {
   return text + " ".repeat(Math.max(0, columns - width(text)));
 }
 
-/** A bar of so many columns, or nothing where it would be too short to tell anything. */
+/** A bar of so many columns. */
 function bar(part: number, columns: number): string {
-  if (columns < 8) return "";
   const full = Math.round(Math.min(1, part) * columns);
   return `${green("━".repeat(full))}${dim("─".repeat(columns - full))}`;
 }
