@@ -42,6 +42,7 @@ function commands(ctx: Ctx): { trusted: Record<string, Command>; always: Record<
       "orlop.container.stop": (node, nodes) => containers.stop(ctx, node, nodes),
       "orlop.container.kill": (node, nodes) => containers.kill(ctx, node, nodes),
       "orlop.container.remove": (node, nodes) => containers.remove(ctx, node, nodes),
+      "orlop.registry.pull": (node) => pull(ctx, node),
       "orlop.registry.connect": () => connectRegistry(ctx),
       "orlop.registry.edit": (node) => registries.edit(ctx, node),
       "orlop.registry.test": (node) => registries.test(ctx, node),

@@ -2,6 +2,7 @@
 
 import { readFileSync, readdirSync, statSync } from "node:fs";
 import * as path from "node:path";
+import { ACCOUNT, Registry } from "./registry";
 import { scene } from "./scene";
 import { required } from "./server";
 
@@ -69,3 +70,49 @@ stage.inFolder(
     await editor.screenshot("problem");
   },
 );
+
+stage.inFolder("an image is pushed, and its registry looked at", "shared", { "notes.md": "" }, async (editor) => {
+  const registry = await Registry.start(true);
+  const host = (await registry.slowly(1_500_000, 5000)).replace("127.0.0.1", "localhost");
+  const name = (tag: string): string => `${host}/${ACCOUNT.username}/todo-app:${tag}`;
+  const layers = [9, 16, 12].map((size) => `RUN head -c ${size}000000 /dev/urandom > /layer${size}`);
+  const folder = stage.server.project("layers", { Dockerfile: ["FROM busybox", ...layers].join("\n") });
+  stage.server.orlop("build", "-q", "-t", name("1.4.0"), "-t", name("latest"), folder);
+  try {
+    await editor.showImages();
+    await editor.expand(`${host}/${ACCOUNT.username}/todo-app`);
+    await editor.command("Orlop: Connect Registry...");
+    await editor.prompt(/Which registry/);
+    await editor.page.waitForTimeout(300);
+    await editor.screenshot("connect");
+    await editor.input.fill("another");
+    await editor.answer(/Which registry/);
+    await editor.answer(/Address of the registry/, host);
+    await editor.answer(/User name at/, ACCOUNT.username);
+    await editor.answer(/Password or access token/, ACCOUNT.password);
+    await editor.row(host).waitFor();
+    await editor.choose(editor.row("1.4.0"), "Push...");
+    await editor.prompt(/to upload in 4 layers/);
+    await editor.page.waitForTimeout(300);
+    await editor.screenshot("push");
+    await editor.answer(/Push Image/);
+    await editor.terminalShows(/pushed[^]*pushing[^\n]*\/ [\d.]+ MB\n.*left/);
+    await editor.page.waitForTimeout(2500);
+    await editor.screenshot("pushing");
+    await editor.terminalShows(/✔ Pushed/, 120_000);
+    await editor.notification(/Pushed .*sha256/).waitFor();
+    stage.server.orlop("rmi", name("1.4.0"), name("latest"));
+    await registry.tags(`${ACCOUNT.username}/todo-app`, "1.4.0", ["1.2.0", "1.3.0", "latest"]);
+    await editor.page.reload();
+    await editor.showImages();
+    await editor.command("View: Hide Panel");
+    await editor.expand(host);
+    await editor.expand(`${ACCOUNT.username}/todo-app`);
+    await editor.row("1.4.0").waitFor();
+    await editor.page.mouse.move(700, 300);
+    await editor.point(editor.row("1.4.0"), "Pull");
+    await editor.screenshot("registries");
+  } finally {
+    registry.stop();
+  }
+});

@@ -105,7 +105,9 @@ describe("one who builds", () => {
       await editor.answer(/Push as .*team\/renamed:latest[^]*(to upload|Nothing to upload)/);
       await editor.terminalShows(/✔ Pushed .*team\/renamed:latest/);
       assert.ok(await open.digest("team/renamed", "latest"));
-      assert.ok(!stage.server.orlop("image", "ls").includes("renamed"));
+      const tags = stage.server.orlop("image", "inspect", "--format", "{{json .RepoTags}}", "someone/plain:1");
+      assert.deepEqual(JSON.parse(tags), ["someone/plain:1"]);
+      assert.equal(await editor.row(`${open.host}/team/renamed`).count(), 0);
     },
   );
 
@@ -145,24 +147,24 @@ describe("one who builds", () => {
     { "notes.md": "" },
     async (editor) => {
       const repository = `${open.host}/team/many`;
-      image(`${repository}:a`, `${HELLO}LABEL many=""\n`);
-      stage.server.orlop("push", "-q", `${repository}:a`);
-      stage.server.orlop("rmi", `${repository}:a`);
+      image(`${repository}:latest`, `${HELLO}LABEL many=""\n`);
+      stage.server.orlop("push", "-q", `${repository}:latest`);
+      stage.server.orlop("rmi", `${repository}:latest`);
       await open.tags(
         "team/many",
-        "a",
+        "latest",
         Array.from({ length: 120 }, (_, number) => `b${String(number).padStart(3, "0")}`),
       );
       await connect(editor, open.host);
       await editor.page.locator('.pane-header[aria-label^="Images"]').click();
       await unfold(editor, open.host, "team/many");
-      await unfold(editor, "team/many", "a");
-      await editor.choose(editor.row("a"), "Inspect");
+      await unfold(editor, "team/many", "latest");
+      await editor.choose(editor.row("latest"), "Inspect");
       await editor.until(async () => (await editor.editorText()).includes('"schemaVersion"'), "the manifest");
-      await editor.choose(editor.row("a"), "Copy Full Tag");
-      await editor.until(async () => (await editor.clipboard()) === `${repository}:a`, "the tag in the clipboard");
-      await editor.choose(editor.row("a"), "Copy Digest");
-      const digest = await open.digest("team/many", "a");
+      await editor.choose(editor.row("latest"), "Copy Full Tag");
+      await editor.until(async () => (await editor.clipboard()) === `${repository}:latest`, "the tag in the clipboard");
+      await editor.choose(editor.row("latest"), "Copy Digest");
+      const digest = await open.digest("team/many", "latest");
       await editor.until(async () => (await editor.clipboard()) === digest, "the digest in the clipboard");
       await editor.page.locator(".pane-body .customview-tree").last().hover();
       await editor.until(async () => {
@@ -171,13 +173,13 @@ describe("one who builds", () => {
         return true;
       }, "the row that loads more");
       await editor.until(async () => {
-        await editor.page.mouse.wheel(0, 3000);
+        await editor.page.mouse.wheel(0, -3000);
         return editor.row("b119").isVisible();
-      }, "the last tag");
+      }, "the highest tag");
       await editor.choose(editor.row("b119"), "Delete Tag...");
       await editor.until(
         async () =>
-          /Delete .*team\/many:b119 from[^]*under its other tags: a, b000[^]*and 108 more/.test(
+          /Delete .*team\/many:b119 from[^]*under its other tags: b000[^]*and 108 more/.test(
             await editor.dialog().innerText(),
           ),
         "a question that tells what goes with it",
@@ -237,7 +239,7 @@ describe("one who builds", () => {
       const question = await editor.prompt(/node-tools/);
       assert.match(
         await question.innerText(),
-        /Pull node:latest[^]*Choose a tag of node[^]*Docker Hub[^]*node\s*official · ★ 14K\s+Node.js is a platform/,
+        /Pull node:latest[^]*Choose a tag of node[^]*node\s*official · ★ 14K\s+Node.js is a platform/,
       );
       assert.deepEqual(index.asked, ["node"], "one question, once the typing paused");
       await editor.screenshot("search");
@@ -267,10 +269,10 @@ describe("one with an empty store", () => {
         .locator(".monaco-hover")
         .filter({ hasText: /Platforms[^]*linux/ })
         .waitFor();
-      await editor.point(editor.row("1"), "Pull Image...");
+      await editor.point(editor.row("1"), "Pull");
       await editor.screenshot("registries");
       await editor.page.keyboard.press("Escape");
-      await editor.choose(editor.row("1"), "Pull Image...");
+      await editor.choose(editor.row("1"), "Pull");
       await editor.terminalShows(/✔ Pulled .*someone\/secret:1/);
       await editor.row(`${locked.host}/someone/secret`).waitFor();
       await editor.press(/Pulled .*someone\/secret:1/, "Run");

@@ -54,7 +54,7 @@ export class Registry {
   }
 
   /** An address of the same registry at which so many bytes go in or out in a second. */
-  async slowly(bytesPerSecond: number): Promise<string> {
+  async slowly(bytesPerSecond: number, port = 0): Promise<string> {
     const line = createServer((client) => {
       const far = connect(this.port, "127.0.0.1");
       far.pipe(client);
@@ -73,7 +73,7 @@ export class Registry {
       }
     });
     this.lines.push(line);
-    await new Promise<void>((resolve) => line.listen(0, "127.0.0.1", resolve));
+    await new Promise<void>((resolve) => line.listen(port, "127.0.0.1", resolve));
     return `127.0.0.1:${(line.address() as AddressInfo).port}`;
   }
 

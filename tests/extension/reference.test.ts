@@ -3,6 +3,7 @@
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
 import {
+  compareTags,
   familiar,
   isBare,
   registryOf,
@@ -57,4 +58,14 @@ test("a registry may be typed as an address of any form", () => {
     ["user:secret@host", undefined],
   ];
   for (const [text, host] of typed) assert.equal(typedRegistry(text), host, text);
+});
+
+test("tags are listed with the latest first", () => {
+  assert.deepEqual(["1.9", "alpine", "latest", "1.10", "2"].sort(compareTags), [
+    "latest",
+    "alpine",
+    "2",
+    "1.10",
+    "1.9",
+  ]);
 });

@@ -5,7 +5,7 @@ import type { Ctx } from "../ctx";
 import { registrySearch, registryTags, type SearchHit } from "../protocol.gen";
 import { asFailure, request } from "../rpc";
 import { sentence } from "../util/format";
-import { familiar, quickProblem, registryOf, saysWhich } from "../util/reference";
+import { compareTags, familiar, quickProblem, registryOf, saysWhich } from "../util/reference";
 import { unsorted } from "./steps";
 
 interface PullItem extends vscode.QuickPickItem {
@@ -177,7 +177,7 @@ export async function askRemoteTag(
         limit: PAGE,
       });
       cursor = page.cursor;
-      tags = [...new Set([...tags, ...page.tags])].sort((a, b) => Number(b === "latest") - Number(a === "latest"));
+      tags = [...new Set([...tags, ...page.tags])].sort(compareTags);
     } catch (error) {
       const failure = asFailure(error);
       trouble = {

@@ -80,3 +80,9 @@ export function typedRegistry(text: string): string | undefined {
   if (/^(index|registry-1|hub|www)\.docker\.(io|com)$|^docker\.com$/.test(host)) return HUB;
   return new RegExp(`^${HOST}$`).test(host) ? host : undefined;
 }
+
+/** An order of tags for people: `latest`, then versions from the highest down, so 1.10 before 1.9. */
+export function compareTags(one: string, other: string): number {
+  const latest = Number(other === "latest") - Number(one === "latest");
+  return latest !== 0 ? latest : other.localeCompare(one, "en", { numeric: true });
+}

@@ -5,7 +5,7 @@ import { registryManifest, registryRepositories, registryTags, type RegistryInfo
 import type { Ctx } from "../ctx";
 import { asFailure, request, type Failure } from "../rpc";
 import { formatAge, formatSize, sentence } from "../util/format";
-import { familiar, registryTitle } from "../util/reference";
+import { compareTags, familiar, registryTitle } from "../util/reference";
 import { escape, facts, type Node } from "./provider";
 
 const PAGE = 100;
@@ -86,10 +86,14 @@ export class RemoteRepositoryNode implements Node {
     readonly named: boolean,
   ) {
     this.id = `${parent.id}/${name}`;
-    this.pages = new Pages(this, async (cursor) => {
-      const page = await request(ctx, registryTags, { repository: name, cursor, limit: PAGE });
-      return { rows: page.tags.map((tag) => new RemoteTagNode(ctx, this, tag)), cursor: page.cursor };
-    });
+    this.pages = new Pages(
+      this,
+      async (cursor) => {
+        const page = await request(ctx, registryTags, { repository: name, cursor, limit: PAGE });
+        return { rows: page.tags.map((tag) => new RemoteTagNode(ctx, this, tag)), cursor: page.cursor };
+      },
+      newestFirst,
+    );
   }
 
   item(): vscode.TreeItem {
@@ -141,7 +145,9 @@ export class RemoteTagNode implements Node {
     const { language } = vscode.env;
     try {
       const found = await request(this.ctx, registryManifest, { reference: this.reference }, token);
-      const rows: [string, string][] = [[vscode.l10n.t("Digest"), `\`${found.digest}\``]];
+      const rows: [string, string][] = [
+        [vscode.l10n.t("Digest"), `\`${found.digest.slice(0, "sha256:".length + 12)}…\``],
+      ];
       if (found.size !== null) rows.push([vscode.l10n.t("Download size"), formatSize(found.size, language)]);
       if (found.platforms.length > 0) rows.push([vscode.l10n.t("Platforms"), escape(found.platforms.join(", "))]);
       if (found.created !== null) {
@@ -223,6 +229,7 @@ export class Pages {
   constructor(
     private readonly parent: RegistryNode | RemoteRepositoryNode,
     private readonly load: (cursor: string | null) => Promise<Page>,
+    private readonly sort: (rows: readonly Node[]) => Node[] = (rows) => [...rows],
   ) {}
 
   /** What to show: the first page, or after `more` all that were loaded. */
@@ -237,7 +244,8 @@ export class Pages {
       }
     }
     this.extended = false;
-    return this.cursor === null ? this.loaded : [...this.loaded, new MoreNode(this.parent, this.loaded.length)];
+    const rows = this.sort(this.loaded);
+    return this.cursor === null ? rows : [...rows, new MoreNode(this.parent, rows.length)];
   }
 
   /** Loads the next page; throws `Failure`. */
@@ -247,6 +255,11 @@ export class Pages {
     this.cursor = page.cursor;
     this.extended = true;
   }
+}
+
+/** `latest`, then versions from the highest down: 1.10 before 1.9. */
+function newestFirst(rows: readonly Node[]): Node[] {
+  return rows.filter((row) => row instanceof RemoteTagNode).sort((a, b) => compareTags(a.tag, b.tag));
 }
 
 /** A failure in the few words that a row has room for. */
