@@ -1,32 +1,8 @@
 // Pushes and pulls under way, so that views can show how far they are and stop them.
 
 import * as vscode from "vscode";
-import type { ImageTag, LayerProgress } from "./protocol.gen";
-
-/** Sums what is known of a transfer's layers. */
-export class LayerSum {
-  private readonly layers = new Map<string, { done: number; total: number }>();
-
-  add({ digest, phase, done, total }: LayerProgress): void {
-    const before = this.layers.get(digest);
-    const size = Math.max(total, before?.total ?? 0);
-    const whole = phase === "done" || phase === "exists" || phase === "unpacking" || phase === "verifying";
-    this.layers.set(digest, { done: whole ? size : Math.min(done, size), total: size });
-  }
-
-  get done(): number {
-    return [...this.layers.values()].reduce((sum, layer) => sum + layer.done, 0);
-  }
-
-  get total(): number {
-    return [...this.layers.values()].reduce((sum, layer) => sum + layer.total, 0);
-  }
-
-  /** Whole percent; undefined while nothing is known. */
-  get percent(): number | undefined {
-    return this.total === 0 ? undefined : Math.floor((100 * this.done) / this.total);
-  }
-}
+import type { ImageTag } from "./protocol.gen";
+import type { LayerSum } from "./util/layerSum";
 
 /** One push or pull; `name` is the full tag, or the repository when all its tags go. */
 export interface Transfer {

@@ -97,7 +97,7 @@ stage.inFolder("an image is pushed, and its registry looked at", "shared", { "no
     await editor.screenshot("push");
     await editor.answer(/Push Image/);
     await editor.terminalShows(/pushed[^]*pushing[^\n]*\/ [\d.]+ MB\n.*left/);
-    await editor.page.waitForTimeout(2500);
+    await editor.page.waitForTimeout(500);
     await editor.screenshot("pushing");
     await editor.terminalShows(/✔ Pushed/, 120_000);
     await editor.notification(/Pushed .*sha256/).waitFor();

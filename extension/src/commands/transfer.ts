@@ -5,8 +5,9 @@ import type { Ctx } from "../ctx";
 import type { ImagePullEvent } from "../protocol.gen";
 import { asFailure, type Failure } from "../rpc";
 import { TransferText } from "../terminal/transferText";
-import { LayerSum, type Transfer } from "../transfers";
+import type { Transfer } from "../transfers";
 import { formatSize } from "../util/format";
+import { LayerSum } from "../util/layerSum";
 import { openTerminal, stream, type StreamOptions, type Streaming } from "./stream";
 
 /** What to do and how to speak of it. */
