@@ -8,7 +8,10 @@ import { formatAge, formatSize, sentence } from "../util/format";
 import { compareTags, familiar, registryTitle } from "../util/reference";
 import { escape, facts, type Node } from "./provider";
 
+/** Rows that are shown at once. */
 const PAGE = 100;
+/** Tags that are asked for at once: with fewer, the latest would often not be among them. */
+const TAGS = 1000;
 
 /** A registry that is listed, with or without an account. */
 export class RegistryNode implements Node {
@@ -89,7 +92,7 @@ export class RemoteRepositoryNode implements Node {
     this.pages = new Pages(
       this,
       async (cursor) => {
-        const page = await request(ctx, registryTags, { repository: name, cursor, limit: PAGE });
+        const page = await request(ctx, registryTags, { repository: name, cursor, limit: TAGS });
         return { rows: page.tags.map((tag) => new RemoteTagNode(ctx, this, tag)), cursor: page.cursor };
       },
       newestFirst,
@@ -220,10 +223,11 @@ export class TroubleNode implements Node {
 
 type Page = { rows: Node[]; cursor: string | null };
 
-/** The pages of a list that were loaded; listing anew forgets all but the first. */
+/** A list that grows by a page when somebody wants more; listing anew begins from the beginning. */
 export class Pages {
   private loaded: Node[] = [];
   private cursor: string | null = null;
+  private shown = 0;
   private extended = false;
 
   constructor(
@@ -232,27 +236,32 @@ export class Pages {
     private readonly sort: (rows: readonly Node[]) => Node[] = (rows) => [...rows],
   ) {}
 
-  /** What to show: the first page, or after `more` all that were loaded. */
+  /** What to show: the first page, or after `more` that much more. */
   async rows(): Promise<Node[]> {
     if (!this.extended) {
       try {
         const page = await this.load(null);
-        this.loaded = page.rows;
+        this.loaded = this.sort(page.rows);
         this.cursor = page.cursor;
+        this.shown = PAGE;
       } catch (error) {
         return [new TroubleNode(this.parent, asFailure(error), trouble(asFailure(error)))];
       }
     }
     this.extended = false;
-    const rows = this.sort(this.loaded);
-    return this.cursor === null ? rows : [...rows, new MoreNode(this.parent, rows.length)];
+    const rows = this.loaded.slice(0, this.shown);
+    const whole = this.cursor === null && rows.length === this.loaded.length;
+    return whole ? rows : [...rows, new MoreNode(this.parent, rows.length)];
   }
 
-  /** Loads the next page; throws `Failure`. */
+  /** Grows by a page, which is loaded if need be; throws `Failure`. */
   async more(): Promise<void> {
-    const page = await this.load(this.cursor);
-    this.loaded = [...this.loaded, ...page.rows];
-    this.cursor = page.cursor;
+    if (this.shown >= this.loaded.length && this.cursor !== null) {
+      const page = await this.load(this.cursor);
+      this.loaded = this.sort([...this.loaded, ...page.rows]);
+      this.cursor = page.cursor;
+    }
+    this.shown += PAGE;
     this.extended = true;
   }
 }
