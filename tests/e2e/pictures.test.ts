@@ -75,7 +75,7 @@ stage.inFolder("an image is pushed, and its registry looked at", "shared", { "no
   const registry = await Registry.start(true);
   const host = (await registry.slowly(1_500_000, 5000)).replace("127.0.0.1", "localhost");
   const name = (tag: string): string => `${host}/${ACCOUNT.username}/todo-app:${tag}`;
-  const layers = [9, 16, 12].map((size) => `RUN head -c ${size}000000 /dev/urandom > /layer${size}`);
+  const layers = [4, 22, 14].map((size) => `RUN head -c ${size}000000 /dev/urandom > /layer${size}`);
   const folder = stage.server.project("layers", { Dockerfile: ["FROM busybox", ...layers].join("\n") });
   stage.server.orlop("build", "-q", "-t", name("1.4.0"), "-t", name("latest"), folder);
   try {
@@ -91,6 +91,7 @@ stage.inFolder("an image is pushed, and its registry looked at", "shared", { "no
     await editor.answer(/User name at/, ACCOUNT.username);
     await editor.answer(/Password or access token/, ACCOUNT.password);
     await editor.row(host).waitFor();
+    await editor.notification("Logged in").waitFor({ state: "detached" });
     await editor.choose(editor.row("1.4.0"), "Push...");
     await editor.prompt(/to upload in 4 layers/);
     await editor.page.waitForTimeout(300);
