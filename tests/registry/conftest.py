@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,11 +10,14 @@ import pytest
 
 from orlop.rootfs.workshop import Workshop
 from orlop.runtime.probe import probe
+from registry import pushlab
 from registry.client import Client
+from registry.lab import Lab
 from registry.parts import registry as registries
 from registry.parts.certs import Authority
 from registry.parts.faults import Proxy
 from registry.parts.registry import Registry
+from rootfs.shop import Shop
 
 
 @pytest.fixture(scope="session")
@@ -55,3 +59,31 @@ def client(hands: Workshop, tmp_path: Path) -> Iterator[Client]:
     made = Client(tmp_path / "client", hands)
     yield made
     made.close()
+
+
+@pytest.fixture(scope="module")
+def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pushlab.Proxy]:
+    """A registry behind a line that the tests of a file share."""
+    with pushlab.registry(tmp_path_factory.mktemp("registry")) as address:
+        made = pushlab.Proxy(address)
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def lab(proxy: pushlab.Proxy, hands: Workshop, tmp_path: Path) -> Iterator[Lab]:
+    """An empty store on the near end of a quiet line."""
+    proxy.forget()
+    proxy.tokens = False
+    proxy.valid.clear()
+    shop = Shop(tmp_path, hands)
+    made = Lab(shop, proxy)
+    yield made
+    made.registries.close()
+    shop.close()
+
+
+@pytest.fixture
+def path() -> str:
+    """A repository and tag that no other test uses."""
+    return f"r{os.urandom(5).hex()}/app:1"

@@ -2,42 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import pwd
-import subprocess
-import sys
 from pathlib import Path
 
-import pytest
-
-ACCOUNT = "orloptest"
+import ordinary
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-def test_an_ordinary_user_can_do_the_same(tmp_path: Path) -> None:
-    try:
-        account = pwd.getpwnam(ACCOUNT)
-    except KeyError:
-        pytest.skip(f"no account {ACCOUNT}: `useradd -m {ACCOUNT}` makes one")
-    place = Path(f"/tmp/{ACCOUNT}-rootfs-{os.getpid()}")
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        str(Path(__file__).parent),
-        "-v",
-        "-p",
-        "no:cacheprovider",
-        f"--basetemp={place}",
-    ]
-    environment = {"PATH": os.environ["PATH"], "HOME": account.pw_dir, "USER": ACCOUNT, "PYTHONDONTWRITEBYTECODE": "1"}
-    try:
-        done = subprocess.run(
-            ["runuser", "-u", ACCOUNT, "--", *command],
-            env=environment, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=280, check=False,
-        )  # fmt: skip
-    finally:
-        subprocess.run(["rm", "-rf", str(place)], check=False)
-    told = done.stdout + done.stderr
-    assert done.returncode == 0, told[-6000:]
-    assert " passed" in told
+def test_an_ordinary_user_can_do_the_same() -> None:
+    ordinary.run_once_more(Path(__file__).parent)
