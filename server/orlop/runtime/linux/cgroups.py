@@ -34,12 +34,12 @@ def limit_devices() -> bool:
     directory = parent if os.path.basename(parent) == _NAME else f"{parent}/{_NAME}"
     try:
         os.makedirs(directory, exist_ok=True)
-        if _read(f"{directory}/devices.list").strip() == "a *:* rwm":
-            _write(f"{directory}/devices.deny", "a")
+        if read(f"{directory}/devices.list").strip() == "a *:* rwm":
+            write(f"{directory}/devices.deny", "a")
             for rule in _ALLOWED_DEVICES:
-                _write(f"{directory}/devices.allow", rule)
+                write(f"{directory}/devices.allow", rule)
         if directory != parent:
-            _write(f"{directory}/cgroup.procs", str(os.getpid()))
+            write(f"{directory}/cgroup.procs", str(os.getpid()))
     except OSError:
         return False
     return True
@@ -51,7 +51,7 @@ def devices_limited() -> bool:
     if directory is None:
         return False
     try:
-        return _read(f"{directory}/devices.list").strip() not in ("a *:* rwm", "")
+        return read(f"{directory}/devices.list").strip() not in ("a *:* rwm", "")
     except OSError:
         return False
 
@@ -65,7 +65,7 @@ class Group:
     def join(self, pid: int) -> None:
         """Move a process in, before it starts children; raises `OSError`."""
         for path in self.paths.values():
-            _write(f"{path}/cgroup.procs", str(pid))
+            write(f"{path}/cgroup.procs", str(pid))
 
     def out_of_memory(self) -> bool:
         """Whether the kernel killed something here for want of memory."""
@@ -74,7 +74,7 @@ class Group:
             return False
         for name in ("memory.events", "memory.oom_control"):
             try:
-                rows = dict(line.split(" ", 1) for line in _read(f"{path}/{name}").splitlines())
+                rows = dict(line.split(" ", 1) for line in read(f"{path}/{name}").splitlines())
             except (OSError, ValueError):
                 continue
             if rows.get("oom_kill", "0") != "0":
@@ -102,7 +102,7 @@ def create(name: str, limits: LimitsJson) -> tuple[Group | None, list[str]]:
         try:
             path = _make(controller, name)
             for file, value in _values(key, limits, unified=unified()):
-                _write(f"{path}/{file}", value)
+                write(f"{path}/{file}", value)
             paths[controller] = path
         except OSError:
             ignored.append(key)
@@ -137,12 +137,12 @@ def _make(controller: str, name: str) -> str:
     if not unified():
         path = f"{parent}/{_NAME}/{name}"
     else:
-        if controller not in _read(f"{parent}/cgroup.controllers").split():
+        if controller not in read(f"{parent}/cgroup.controllers").split():
             raise FileNotFoundError
         path = f"{parent}/{_NAME}/{name}"
         os.makedirs(os.path.dirname(path), exist_ok=True)
         for directory in (parent, os.path.dirname(path)):
-            _write(f"{directory}/cgroup.subtree_control", f"+{controller}")
+            write(f"{directory}/cgroup.subtree_control", f"+{controller}")
     os.makedirs(path, exist_ok=True)
     return path
 
@@ -163,7 +163,7 @@ def _own_directory(controller: str) -> str | None:
     """Where this process is in a controller's hierarchy; None when there is none, or nothing may be made there."""
     single = unified()
     try:
-        rows = [line.split(":", 2) for line in _read("/proc/self/cgroup").splitlines()]
+        rows = [line.split(":", 2) for line in read("/proc/self/cgroup").splitlines()]
     except OSError:
         return None
     for number, names, path in rows:
@@ -176,12 +176,14 @@ def _own_directory(controller: str) -> str | None:
     return None
 
 
-def _read(path: str) -> str:
+def read(path: str) -> str:
+    """The text of a small kernel file."""
     with open(path, encoding="ascii") as file:
         return file.read()
 
 
-def _write(path: str, text: str) -> None:
+def write(path: str, text: str) -> None:
+    """Write a small kernel file in one call, for each call is a command."""
     fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:
         os.write(fd, text.encode())

@@ -108,7 +108,7 @@ def _set(group: str, *, frozen: bool) -> None:
     name = "cgroup.freeze" if unified else "freezer.state"
     value = ("1" if frozen else "0") if unified else ("FROZEN" if frozen else "THAWED")
     try:
-        _write(f"{group}/{name}", value)
+        cgroups.write(f"{group}/{name}", value)
     except FileNotFoundError:
         if frozen:
             raise
@@ -116,17 +116,17 @@ def _set(group: str, *, frozen: bool) -> None:
 
 def _is_frozen(group: str) -> bool:
     if os.path.exists(f"{group}/cgroup.freeze"):
-        return "frozen 1" in _read(f"{group}/cgroup.events")
-    if _read(f"{group}/freezer.state").strip() == "FROZEN":
+        return "frozen 1" in cgroups.read(f"{group}/cgroup.events")
+    if cgroups.read(f"{group}/freezer.state").strip() == "FROZEN":
         return True
-    _write(f"{group}/freezer.state", "FROZEN")  # a process that was on its way is taken up by asking again
+    cgroups.write(f"{group}/freezer.state", "FROZEN")  # a process that was on its way is taken up by asking again
     return False
 
 
 def _leave(group: str) -> None:
     """Give the processes back to the group above, and remove this one."""
     try:
-        for word in _read(f"{group}/cgroup.procs").split():
+        for word in cgroups.read(f"{group}/cgroup.procs").split():
             _move(int(word), os.path.dirname(group))
         for _ in range(50):
             try:
@@ -141,7 +141,7 @@ def _leave(group: str) -> None:
 
 def _move(pid: int, group: str) -> None:
     try:
-        _write(f"{group}/cgroup.procs", str(pid))
+        cgroups.write(f"{group}/cgroup.procs", str(pid))
     except ProcessLookupError:
         return
 
@@ -170,16 +170,3 @@ def _fields(pid: str) -> tuple[bytes, int]:
     with open(f"/proc/{pid}/stat", "rb") as file:
         fields = file.read().rpartition(b")")[2].split()
     return fields[0], int(fields[19])
-
-
-def _read(path: str) -> str:
-    with open(path, encoding="ascii") as file:
-        return file.read()
-
-
-def _write(path: str, text: str) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-    try:
-        os.write(fd, text.encode())
-    finally:
-        os.close(fd)
