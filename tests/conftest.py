@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import os
 import pwd
 import shutil
@@ -32,6 +33,8 @@ def readable_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     copy = Path("/var/tmp") / f"orlop-test-{os.getpid()}"
     shutil.copytree(REPOSITORY / "server" / "orlop", copy / "orlop", ignore=shutil.ignore_patterns("__pycache__"))
     copy.chmod(0o755)
+    # As an installation is: the account may not write here, and would compile everything again for each command.
+    compileall.compile_dir(copy, quiet=1)
     yield copy
     shutil.rmtree(copy, ignore_errors=True)
 

@@ -17,6 +17,9 @@ import { sentence } from "./util/format";
 /** A longer progress message would make its notification grow over the terminal. */
 const MOST_COLUMNS = 40;
 
+/** What is over sooner shows no progress: it would only flash, and VS Code drops messages that come too close. */
+const PROGRESS_DELAY_MS = 400;
+
 let tokens = 0;
 
 /** A token for a stream or for progress; unique in this window. */
@@ -87,27 +90,63 @@ export async function call<P extends object, R>(
 ): Promise<R | undefined> {
   try {
     if (options.title === undefined) return await request(ctx, type, params);
-    return await vscode.window.withProgress(
-      {
-        location: vscode.ProgressLocation.Notification,
-        title: options.title,
-        cancellable: options.cancellable ?? false,
-      },
-      async (progress, token) => {
-        if (options.cancellable !== true) return request(ctx, type, params);
-        return withReports(ctx, progress, (workDoneToken) => request(ctx, type, { ...params, workDoneToken }, token));
-      },
-    );
+    return await withNotification(options.title, options.cancellable ?? false, async (progress, token) => {
+      if (options.cancellable !== true) return request(ctx, type, params);
+      return withReports(ctx, progress, (workDoneToken) => request(ctx, type, { ...params, workDoneToken }, token));
+    });
   } catch (error) {
     await showError(ctx, error);
     return undefined;
   }
 }
 
+/** A part of the work that was done, in VS Code's terms. */
+export interface Step {
+  message?: string;
+  increment?: number;
+}
+
+/** Does `work`, with a notification while it goes on longer than a blink; its button cancels the token. */
+export async function withNotification<R>(
+  title: string,
+  cancellable: boolean,
+  work: (progress: vscode.Progress<Step>, token: vscode.CancellationToken) => Promise<R>,
+): Promise<R> {
+  const cancel = new vscode.CancellationTokenSource();
+  const early: Step[] = [];
+  let shown: vscode.Progress<Step> | undefined;
+  const done = work(
+    {
+      report: (step) => {
+        if (shown === undefined) early.push(step);
+        else shown.report(step);
+      },
+    },
+    cancel.token,
+  );
+  const delay = setTimeout(() => {
+    const options = { location: vscode.ProgressLocation.Notification, title, cancellable };
+    void vscode.window.withProgress(options, async (progress, token) => {
+      token.onCancellationRequested(() => {
+        cancel.cancel();
+      });
+      for (const step of early) progress.report(step);
+      shown = progress;
+      await done.catch(() => undefined);
+    });
+  }, PROGRESS_DELAY_MS);
+  try {
+    return await done;
+  } finally {
+    clearTimeout(delay);
+    cancel.dispose();
+  }
+}
+
 /** Shows the server's progress messages for a token while `work` is under way. */
 export async function withReports<R>(
   ctx: Ctx,
-  progress: vscode.Progress<{ message?: string }>,
+  progress: vscode.Progress<Step>,
   work: (workDoneToken: string) => Promise<R>,
 ): Promise<R> {
   const client = await ctx.server.client();

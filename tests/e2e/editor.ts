@@ -132,6 +132,17 @@ export class Editor {
     await this.input.press("Enter");
   }
 
+  /** Types a path into VS Code's own file dialog, which takes Enter only once it has looked at the path. */
+  async choosePath(prompt: RegExp, file: string): Promise<void> {
+    const widget = await this.prompt(prompt);
+    await this.input.fill(file);
+    await this.until(async () => {
+      if (await widget.isVisible()) await this.input.press("Enter");
+      await widget.waitFor({ state: "hidden", timeout: 1000 });
+      return true;
+    }, "the end of the file dialog");
+  }
+
   async prompt(prompt: RegExp): Promise<Locator> {
     const widget = this.page.locator(".quick-input-widget:visible");
     await widget.waitFor();
@@ -184,12 +195,16 @@ export class Editor {
   /** Brings the Docker sidebar to the front. */
   async showImages(title = "Docker"): Promise<void> {
     const badge = this.page.locator(`.activitybar .action-item a[aria-label^="${title}"]`);
-    if ((await badge.locator("xpath=..").getAttribute("class"))?.includes("checked") !== true) await badge.click();
-    await this.page
+    const header = this.page
       .locator(".pane-header")
       .filter({ hasText: /Images|镜像/ })
-      .first()
-      .waitFor();
+      .first();
+    // A window that is just coming back may open its sidebar itself; then the click closes it again.
+    await this.until(async () => {
+      if ((await badge.locator("xpath=..").getAttribute("class"))?.includes("checked") !== true) await badge.click();
+      await header.waitFor({ timeout: 5000 });
+      return true;
+    }, "the Docker sidebar");
   }
 
   async showExplorer(): Promise<void> {
@@ -228,9 +243,8 @@ export class Editor {
 
   /** Presses a button of a notification. */
   async press(notification: RegExp | string, button: string): Promise<void> {
-    const toast = this.notification(notification);
-    await toast.waitFor();
-    await toast.locator(`.monaco-button:has-text("${button}")`).click();
+    // A progress that ends and the message after it may stand there together.
+    await this.notification(notification).locator(`.monaco-button:has-text("${button}")`).first().click();
   }
 
   dialog(): Locator {

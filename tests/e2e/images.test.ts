@@ -90,7 +90,7 @@ stage.inFolder("an image goes into an archive and comes back", "archive", { "not
   await editor.expand("docker.io/someone/archived");
   await editor.choose(editor.row("1"), "Save to File...");
   const target = path.join(stage.server.home, "projects", "archive", "image.tar");
-  await editor.answer(/Save Image/, target);
+  await editor.choosePath(/Save Image/, target);
   await editor.until(() => Promise.resolve(existsSync(target)), "the archive");
   stage.server.orlop("rmi", "someone/archived:1");
   await editor.row("docker.io/someone/archived").waitFor({ state: "detached" });

@@ -66,7 +66,7 @@ def plain(text: str) -> str:
         ("images", "-q", NAME),
         ("images", "-q", "--no-trunc", f"{NAME}:2"),
         ("images", "compared/*"),
-        ("images", "--filter", "reference=*/app:1"),
+        ("images", "--filter", "reference=comp*/*:1"),
         ("images", "--filter", "label=team=a"),
         ("images", "--format", "{{.Repository}}:{{.Tag}} {{.ID}} {{.Size}} {{.Digest}} {{.CreatedAt}}", NAME),
         ("images", "--format", r"table {{.ID}}\t{{.Repository}}\t{{.CreatedAt}}\t{{.Size}}", NAME),

@@ -4,7 +4,7 @@ import * as vscode from "vscode";
 import type { ProgressType, RequestType } from "vscode-languageclient/node";
 import type { Ctx } from "../ctx";
 import type { ErrorData } from "../protocol.gen";
-import { newToken, request, withReports } from "../rpc";
+import { newToken, request, withNotification, withReports, type Step } from "../rpc";
 import { OutputTerminal } from "../terminal/output";
 
 const terminals = new WeakMap<OutputTerminal, vscode.Terminal>();
@@ -60,13 +60,8 @@ export async function stream<P extends object, R, E>(
     screen.onCancel(stop),
     client.onProgress(method.progress, partialResultToken, show),
   );
-  const options: vscode.ProgressOptions = {
-    location: vscode.ProgressLocation.Notification,
-    title,
-    cancellable: true,
-  };
   try {
-    return await vscode.window.withProgress(options, async (progress, token) => {
+    return await withNotification(title, true, async (progress, token) => {
       token.onCancellationRequested(stop);
       if (reports !== undefined) {
         const listener = reports(reporter(progress));
@@ -85,7 +80,7 @@ export async function stream<P extends object, R, E>(
 }
 
 /** VS Code wants to be told how much was added. */
-function reporter(progress: vscode.Progress<{ message?: string; increment?: number }>) {
+function reporter(progress: vscode.Progress<Step>) {
   let told = 0;
   return (message: string, percent: number): void => {
     const increment = Math.max(0, percent - told);

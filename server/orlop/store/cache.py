@@ -43,20 +43,16 @@ class BuildCache:
 
     def get(self, key: str) -> CacheRecord | None:
         """The record, if its layer still exists; that it was used now is noted, which protects it in a build."""
-        with self._database.read() as connection:
-            row = connection.execute(
-                f"SELECT {_COLUMNS} FROM cache WHERE key = ? AND (layer IS NULL OR EXISTS"  # noqa: S608 - a constant
-                " (SELECT 1 FROM layers WHERE layers.id = cache.layer AND (boot IS NULL OR boot = ?)))",
-                (key, self._boot),
-            ).fetchone()
-        if row is None or (row[1] is not None and not os.path.isdir(self._layout.layers / row[1] / "diff")):
-            return None
-        now = time.time()
-        with self._database.write() as connection:
-            # A collection may have run since the look: then the record is gone, and so is its layer.
-            if connection.execute("UPDATE cache SET last_used = ? WHERE key = ?", (now, key)).rowcount == 0:
-                return None
-        return attrs.evolve(_record(row), last_used=now)
+        while (record := self._look(key)) is not None:
+            now = time.time()
+            with self._database.write() as connection:
+                # Since the look a collection may have taken the record and its layer, or another build put a new one.
+                same = connection.execute(
+                    "UPDATE cache SET last_used = ? WHERE key = ? AND layer IS ?", (now, key, record.layer_id)
+                )
+                if same.rowcount == 1:
+                    return attrs.evolve(record, last_used=now)
+        return None
 
     def put(self, record: CacheRecord) -> None:
         """Remember a step; a record of the same key is replaced."""
@@ -80,6 +76,17 @@ class BuildCache:
         """Forget records; their layers go with the next collection."""
         with self._database.write() as connection:
             connection.executemany("DELETE FROM cache WHERE key = ?", [(key,) for key in keys])
+
+    def _look(self, key: str) -> CacheRecord | None:
+        with self._database.read() as connection:
+            row = connection.execute(
+                f"SELECT {_COLUMNS} FROM cache WHERE key = ? AND (layer IS NULL OR EXISTS"  # noqa: S608 - a constant
+                " (SELECT 1 FROM layers WHERE layers.id = cache.layer AND (boot IS NULL OR boot = ?)))",
+                (key, self._boot),
+            ).fetchone()
+        if row is None or (row[1] is not None and not os.path.isdir(self._layout.layers / row[1] / "diff")):
+            return None
+        return _record(row)
 
 
 def select(connection: Connection) -> tuple[CacheRecord, ...]:

@@ -52,6 +52,23 @@ def test_a_second_record_of_a_key_replaces_the_first(store: Store, make) -> None
     assert store.cache.list() == (second,)
 
 
+def test_a_record_that_is_replaced_during_a_look_is_the_new_one(store: Store, make, monkeypatch) -> None:
+    old, new = _record("k", make.layer("a").id), _record("k", make.layer("b").id)
+    store.cache.put(old)
+    database = store.cache._database
+    write = database.write
+
+    def another_build_comes_first(**options: bool):
+        monkeypatch.setattr(database, "write", write)
+        store.cache.put(new)
+        return write(**options)
+
+    monkeypatch.setattr(database, "write", another_build_comes_first)
+    found = store.cache.get("k")
+    assert found is not None
+    assert found.layer_id == new.layer_id
+
+
 def test_removed_records_are_gone_and_may_be_removed_again(store: Store) -> None:
     for key in ("a", "b"):
         store.cache.put(_record(key, None))

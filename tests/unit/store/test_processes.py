@@ -61,16 +61,20 @@ def test_kills_at_any_moment_leave_a_whole_store(root: Path, tmp_path: Path) -> 
     Store(root).close()
     seed = 100
     hammers = [_start(root, seed + number, 600, output) for number in range(_PROCESSES)]
-    for _ in range(_KILLS):
-        time.sleep(0.2 + chance.random() * 0.5)
-        seed += 10
-        victim = chance.randrange(_PROCESSES)
-        hammers[victim].kill()
-        _, errors = hammers[victim].communicate()
-        assert errors.decode() == ""
-        hammers[victim] = _start(root, seed, 600, output)
-    for hammer in hammers:
-        hammer.kill()
-        _, errors = hammer.communicate()
-        assert errors.decode() == ""
+    try:
+        for _ in range(_KILLS):
+            time.sleep(0.2 + chance.random() * 0.5)
+            seed += 10
+            victim = chance.randrange(_PROCESSES)
+            assert _kill(hammers[victim]) == ""
+            hammers[victim] = _start(root, seed, 600, output)
+    finally:
+        said = [_kill(hammer) for hammer in hammers]
+    assert "".join(said) == ""
     _check(root, output)
+
+
+def _kill(hammer: subprocess.Popen[bytes]) -> str:
+    """What it had complained of."""
+    hammer.kill()
+    return hammer.communicate()[1].decode()
