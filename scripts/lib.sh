@@ -25,7 +25,7 @@ want_packages() {
   if command -v apt-get >/dev/null && as_root true 2>/dev/null; then
     say "Installing Debian packages: ${missing[*]}"
     as_root apt-get update -qq >/dev/null 2>&1 || true
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >"$cache/apt.log" 2>&1 && return 0
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends "${missing[@]}" >"$cache/apt.log" 2>&1 && return 0
     tail -n 5 "$cache/apt.log" >&2
   fi
   printf 'missing Debian packages: %s\n  install them with: sudo apt-get install %s\n' "${missing[*]}" "${missing[*]}" >&2
