@@ -15,8 +15,11 @@ ACCOUNT = "orloptest"
 REPOSITORY = Path(__file__).parents[1]
 
 
-def run_once_more(*tests: Path) -> None:
-    """Run these files or folders as that account; a run in which nothing passed is a failure, not a skip."""
+def run_once_more(*tests: Path, choose: str = "") -> None:
+    """Run these files or folders as that account, or what `choose` (of -k) takes of them.
+
+    A run in which nothing passed is a failure, not a skip.
+    """
     if os.geteuid() != 0:
         pytest.skip("all tests of this run are those of an ordinary account")
     try:
@@ -24,7 +27,15 @@ def run_once_more(*tests: Path) -> None:
     except KeyError:
         pytest.skip(f"there is no account {ACCOUNT}: scripts/test makes it")
     place = Path(f"/tmp/{ACCOUNT}-{tests[0].stem}-{os.getpid()}")
-    options = ["-rs", "-p", "no:cacheprovider", "-p", "no:xdist", f"--basetemp={place}"]
+    options = [
+        "-rs",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:xdist",
+        f"--basetemp={place}",
+        *(["-k", choose] if choose else []),
+    ]
     environment = {
         "PATH": os.environ["PATH"], "HOME": account.pw_dir, "USER": ACCOUNT, "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONPATH": str(REPOSITORY / "server"),

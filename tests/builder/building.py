@@ -12,9 +12,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from orlop.builder import events
 from orlop.builder.build import BuildRequest, BuildResult, BuildServices, build
-from orlop.core import descriptor, imageconfig, platform, reference
+from orlop.core import descriptor, errors, imageconfig, platform, reference
 from orlop.core import digest as digests
 from orlop.core.descriptor import Descriptor
 from orlop.core.imageconfig import History, ImageConfig, RunConfig
@@ -171,3 +173,10 @@ class Lab:
         text = self.log()
         self.events = before
         return text
+
+
+def failed(lab: Lab, text: str, **options: object) -> errors.OrlopError:
+    """The error with which a build ends."""
+    with pytest.raises(errors.OrlopError) as caught:
+        lab.build(text, **options)
+    return caught.value
