@@ -17,7 +17,7 @@ import { sentence } from "./util/format";
 /** A longer progress message would make its notification grow over the terminal. */
 const MOST_COLUMNS = 40;
 
-/** What is over sooner shows no progress: it would only flash, and VS Code drops messages that come too close. */
+/** What is over sooner shows no progress: it would only flash, and count among the three messages that VS Code shows in 800 ms. */
 const PROGRESS_DELAY_MS = 400;
 
 let tokens = 0;

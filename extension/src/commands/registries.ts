@@ -4,7 +4,7 @@ import * as vscode from "vscode";
 import type { Ctx } from "../ctx";
 import * as proto from "../protocol.gen";
 import { askAll, askPick, askText } from "../prompts/steps";
-import { asFailure, call, request, showError } from "../rpc";
+import { asFailure, call, request, showError, withNotification } from "../rpc";
 import { familiar, quickProblem, registryTitle } from "../util/reference";
 import { MoreNode, RegistryNode, RemoteRepositoryNode, RemoteTagNode, TroubleNode } from "../views/registryNodes";
 import { login } from "./connect";
@@ -45,7 +45,7 @@ export async function test(ctx: Ctx, node: unknown): Promise<void> {
   const account = (await ctx.accounts.find(host)) ?? { host, username: "", secret: "" };
   const title = vscode.l10n.t("Testing {0}", found.title);
   try {
-    const result = await vscode.window.withProgress({ location: vscode.ProgressLocation.Notification, title }, () =>
+    const result = await withNotification(title, false, () =>
       request(ctx, proto.registryLogin, { ...account, remember: "memory" }),
     );
     const message =
