@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import select
+import signal
 import time
 
 from harness import Terminal
@@ -20,6 +21,10 @@ class Keyboard:
         if self._pid == 0:
             argv = [*terminal._prefix(), *terminal.words(*words)]
             os.execvpe(argv[0], argv, terminal._env(None))
+
+    def sleep(self, asleep: bool) -> None:
+        """Stop the program where it is, or let it go on."""
+        os.kill(self._pid, signal.SIGSTOP if asleep else signal.SIGCONT)
 
     def type(self, line: str) -> None:
         """Type a line and Enter."""

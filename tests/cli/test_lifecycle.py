@@ -65,6 +65,25 @@ def test_an_interactive_terminal_comes_back_at_start(shared_terminal: Terminal, 
     assert shell.end() == 5
 
 
+def test_the_exit_code_comes_though_somebody_removed_the_container(shared_terminal: Terminal, named: str) -> None:
+    for words in (("run", "--name", named, "-ti", "busybox", "sh"), ("start", "-ai", named)):
+        if words[0] == "start":
+            shared_terminal("create", "--name", named, "-ti", "busybox", "sh")
+        shell = Keyboard(shared_terminal, *words)
+        shell.wait_for("/ # ")
+        # It looks only after the container and all that told of it is gone.
+        shell.sleep(True)
+        shared_terminal("rm", "-f", named)
+        shell.sleep(False)
+        assert shell.end() == 137, words
+
+
+def test_a_detached_container_has_a_terminal_though_its_starter_has_none(shared_terminal: Terminal, named: str) -> None:
+    shared_terminal("run", "-d", "-ti", "--name", named, "busybox", "sh", "-c", "test -t 0 && test -t 1; echo $?")
+    shared_terminal("wait", named)
+    assert shared_terminal("logs", named).split() == ["0"]
+
+
 def test_restart_is_another_run_of_the_same_container(shared_terminal: Terminal, named: str) -> None:
     shared_terminal("run", "-d", "--name", named, "--network", "none", "busybox", "sh", "-c", SERVICE)
     first = json.loads(shared_terminal("inspect", named))[0]["State"]

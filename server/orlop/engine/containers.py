@@ -103,14 +103,23 @@ class Containers:
         """Another program in a running container."""
         return self.manager.exec(name, args, env=env, cwd=working_dir, user=user, stdio=stdio, size=size)
 
-    def finish(self, name: str, job: Job) -> ExitStatus:
-        """Wait for the end; a container that was to go with its end is gone afterwards."""
-        found = self.manager.inspect(name)
-        status = self.manager.wait(found.id, job)
+    def finish(self, name: str, job: Job, told: int | None = None) -> int:
+        """Wait for the end and return the exit code; a container that was to go with its end is gone afterwards.
+
+        `told` is the code that a session has heard. It stands though somebody removed the container and its records
+        since.
+        """
+        try:
+            found = self.manager.inspect(name)
+            status = self.manager.wait(found.id, job)
+        except errors.ContainerNotFound:
+            if told is None:
+                raise
+            return told
         if found.auto_remove:
             self._discard(found.id, job)
         self._store.journal.bump(("containers",))
-        return status
+        return status.code if told is None else told
 
     def stop(self, name: str, job: Job, timeout: float | None = None) -> ExitStatus:
         """Ask it to end, kill it when it does not."""

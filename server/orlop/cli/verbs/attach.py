@@ -22,4 +22,4 @@ def run(arguments: argparse.Namespace, engine: Engine) -> int:
     interactive = found.spec.stdin_open and not arguments.no_stdin
     code = terminal.pump(session, tty=found.spec.tty, interactive=interactive, job=Job())
     session.close()
-    return engine.containers.finish(found.id, Job()).code if code is None else code
+    return engine.containers.finish(found.id, Job(), code)

@@ -77,7 +77,7 @@ def container_flags(parser: Parser) -> None:
 
 def run(arguments: argparse.Namespace, engine: Engine) -> int:
     """Run it; the exit code is the program's, 125 to 127 when it could not start."""
-    if arguments.tty and arguments.interactive and not sys.stdin.isatty():
+    if arguments.tty and arguments.interactive and not arguments.detach and not sys.stdin.isatty():
         raise errors.Invalid("the input device is not a TTY", hint="Leave -t out when the input is a pipe.")
     job = Job(tell)
     created = create(arguments, engine)
@@ -94,8 +94,7 @@ def run(arguments: argparse.Namespace, engine: Engine) -> int:
         return 0
     code = terminal.pump(session, tty=arguments.tty, interactive=arguments.interactive, job=job)
     session.close()
-    status = engine.containers.finish(created.id, Job())
-    return status.code if code is None else code
+    return engine.containers.finish(created.id, Job(), code)
 
 
 def create(arguments: argparse.Namespace, engine: Engine) -> Container:

@@ -45,5 +45,4 @@ def run(arguments: argparse.Namespace, engine: Engine) -> int:
     interactive = arguments.interactive and found.spec.stdin_open
     code = terminal.pump(session, tty=found.spec.tty, interactive=interactive, job=job)
     session.close()
-    status = engine.containers.finish(found.id, Job())
-    return status.code if code is None else code
+    return engine.containers.finish(found.id, Job(), code)

@@ -67,10 +67,8 @@ class ContainerHandlers:
             if params.remove:
                 self._engine.containers.remove(created.id, Job(), force=True)
             raise
-        status = self._engine.containers.finish(created.id, Job())
-        return containers.ContainerRunResult(
-            id=created.id, name=created.name, exit_code=status.code if code is None else code
-        )
+        code = self._engine.containers.finish(created.id, Job(), code)
+        return containers.ContainerRunResult(id=created.id, name=created.name, exit_code=code)
 
     def start(self, params: containers.ContainerStartParams, call: Call) -> Empty:
         """In the background; its output is in its log."""
