@@ -135,7 +135,7 @@ class Blobs:
     def _again(self, digest: Digest) -> bool:
         """Whether it is there; if so it counts as new, so that nothing that ages deletes it under the caller."""
         try:
-            os.utime(self._layout.blob(digest))
+            durable.stamp(self._layout.blob(digest))
         except OSError:
             return self.has(digest)
         return True
@@ -204,6 +204,7 @@ class BlobWriter:
         target = self._layout.blob(digest)
         try:
             os.fchmod(self._descriptor, 0o444)
+            durable.stamp(self._descriptor)  # compared with the beginning of leases
             os.fsync(self._descriptor)
             if digest.algorithm != "sha256":
                 os.makedirs(target.parent, exist_ok=True)

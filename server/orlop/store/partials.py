@@ -163,10 +163,10 @@ class PartialBlob:
             return
         target = self._layout.blob(digest)
         try:
+            # Its age counts from now on, for whatever deletes old blobs.
+            durable.stamp(self._descriptor)
             os.fsync(self._descriptor)
             os.makedirs(target.parent, exist_ok=True)
-            # Its age counts from now on, for whatever deletes old blobs.
-            os.utime(self._descriptor)
             os.rename(self._path, target)
             # Not before: whoever waits for the download opens it by its old name, for writing.
             os.fchmod(self._descriptor, 0o444)

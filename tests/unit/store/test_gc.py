@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from orlop.core import digest as digests
 from orlop.core import errors, reference
+from orlop.core.descriptor import Descriptor
 from orlop.core.job import Job
+from orlop.core.mediatype import MediaType
 from orlop.store import locks, users
 from orlop.store.cache import CacheRecord
 from orlop.store.gc import Collected
@@ -204,6 +207,21 @@ def test_a_lease_keeps_what_came_or_was_used_since_it_began(store: Store, make, 
         assert _kinds(collected) == {"cache": {"old"}, "layer": {old}}
         assert _layers(store) == {used, layer.id, *_ids(image)}
         assert store.blobs.has(digest)
+
+
+def test_a_blob_is_never_older_than_the_lease_under_which_it_came(store: Store, job: Job) -> None:
+    received = b"received"
+    descriptor = Descriptor(MediaType.OCI_LAYER, digests.of_bytes(received), len(received))
+    for number in range(20):
+        began = time.time()
+        put = [store.blobs.put_bytes(b"%d" % number), store.blobs.put_bytes(b"old")]
+        partial = store.partials.open(descriptor, job)
+        partial.append(received)
+        partial.commit(descriptor.digest)
+        partial.close()
+        ages = {blob.digest: blob.changed for blob in store.blobs.all()}
+        assert [digest for digest in (*put, descriptor.digest) if ages[digest] < began] == []
+        store.blobs.delete(descriptor.digest)
 
 
 def test_a_running_build_may_replace_its_own_record(store: Store, make, job: Job) -> None:
