@@ -176,7 +176,11 @@ class Transport:
                 break
             if body is not None and not body.replayable:
                 break
-            renewed = self.authorizer.renew(place, challenges, scopes, grant, asked, job, fresh=fresh)
+            try:
+                renewed = self.authorizer.renew(place, challenges, scopes, grant, asked, job, fresh=fresh)
+            except BaseException:
+                answer.close()
+                raise
             if renewed is None:
                 break
             answer.close()
