@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import subprocess
 import tarfile
 import time
@@ -207,9 +208,12 @@ def test_a_container_goes_on_when_the_commit_is_killed(shared_terminal: Terminal
     shared_terminal("run", "-d", "--name", named, "--network", "none", "busybox", "sh", "-c", big)
     until_there(shared_terminal, named, "/b")
     commit = shared_terminal.start("commit", named, "never:1", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    time.sleep(0.6)
+    layers = shared_terminal.root / "layers"
+    while not any(name.startswith(".new-") for name in os.listdir(layers)):
+        assert commit.poll() is None
+        time.sleep(0.005)
     commit.kill()
-    commit.wait()
+    assert commit.wait() == -signal.SIGKILL
     time.sleep(0.3)
     before = shared_terminal("exec", named, "stat", "-c", "%Y", "/a")
     time.sleep(1.1)

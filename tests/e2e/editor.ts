@@ -223,7 +223,12 @@ export class Editor {
   async expand(repository: string): Promise<void> {
     const row = this.row(repository);
     await row.waitFor();
-    if ((await row.getAttribute("aria-expanded")) !== "true") await row.click();
+    // A row that has just come back may still be about to open, as it was before; then the click closes it.
+    await this.until(async () => {
+      if ((await row.getAttribute("aria-expanded")) !== "true") await row.click({ timeout: 3000 });
+      await this.page.waitForTimeout(300);
+      return (await row.getAttribute("aria-expanded")) === "true";
+    }, `${repository} with its tags`);
   }
 
   /** Opens a collapsed view of the sidebar. */

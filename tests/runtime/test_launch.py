@@ -324,8 +324,10 @@ def test_killing_the_launcher_leaves_nothing(lab: Lab) -> None:
     spec = lab.spec("sh", "-c", f"({marker} &); ({marker} &); {marker}", user="node")
     pid = os.fork()
     if pid == 0:
-        in_child(lambda: launch.launch(spec.to_json(), launch.Stdio(0, 1, 2)))
-        os._exit(0)
+        try:
+            in_child(lambda: launch.launch(spec.to_json(), launch.Stdio(0, 1, 2)))
+        finally:
+            os._exit(0)
     children = _until(lambda: len(_processes(marker)) >= 3 and _processes(marker))
     launcher = _parent_of_init(children)
     os.kill(launcher, signal.SIGKILL)

@@ -173,4 +173,5 @@ def test_time_grows_with_the_length_only():
         return min(times)
 
     for block in ("RUN a \\\n", "# c\n", "\n", "RUN <<E\nx\nE\n", "COPY a b\n", "FROM a\nENV a='b' c=d\n"):
-        assert best(block * 4000) < 8 * best(block * 1000) + 0.02
+        # Four times as long where it grows with the length, sixteen where with its square; a busy processor adds its own.
+        assert best(block * 4000) < 10 * best(block * 1000) + 0.02
