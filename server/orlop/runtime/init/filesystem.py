@@ -57,6 +57,10 @@ class Filesystem:
         for mount, fd in self._sources.mounts:
             self._volume(mount, fd)
 
+    def held(self) -> list[int]:
+        """Descriptors that `rewrite` needs: of files in the container's own memory."""
+        return list(self._texts.values())
+
     def rewrite(self, texts: dict[str, str]) -> None:
         """Give inline files another content, known only now that the network is up; others are left."""
         for target, text in texts.items():

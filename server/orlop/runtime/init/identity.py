@@ -9,11 +9,13 @@ import os
 import stat
 
 from orlop.core import errors
+from orlop.runtime.linux import paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+LARGEST_ID = 0x7FFFFFFF
 _LARGEST_FILE = 16 << 20
 
 
@@ -33,7 +35,8 @@ def resolve(user: str, extra_groups: Sequence[str] = (), root: str = "/") -> Ide
     """The identity of `""`, `name`, `uid`, `name:group`, `uid:gid` … in the tree at `root`.
 
     Numbers need no entry; supplementary groups come from the group file unless a group is given. Raises `Invalid` with
-    Docker's text for unknown names.
+    Docker's text for unknown names, and for numbers that the kernel would take for negative ones: 4294967295 means
+    "leave it as it is" to setresuid(2), which would leave root.
     """
     name, colon, group = user.partition(":")
     uid, gid, home, login = _user(name or "0", root)
@@ -41,14 +44,24 @@ def resolve(user: str, extra_groups: Sequence[str] = (), root: str = "/") -> Ide
     if colon and group:
         gid = _group(group, root)
     elif login is not None:
-        groups = [int(row[2]) for row in _rows(f"{root}/etc/group", 4) if login in row[3].split(",")]
+        groups = [int(row[2]) for row in _rows(root, "etc/group", 4) if login in row[3].split(",")]
     groups += [_group(each, root) for each in extra_groups]
+    if max(uid, gid, *groups) > LARGEST_ID:
+        raise out_of_range()
     return Identity(uid, gid, list(dict.fromkeys(groups)), home)
+
+
+def out_of_range() -> errors.Invalid:
+    """What to say of a number that no user or group can have."""
+    return errors.Invalid(
+        f"uids and gids must be in range 0-{LARGEST_ID}",
+        hint="Look at USER, and at the image's passwd and group files.",
+    )
 
 
 def _user(name: str, root: str) -> tuple[int, int, str, str | None]:
     number = _number(name)
-    for row in _rows(f"{root}/etc/passwd", 6):
+    for row in _rows(root, "etc/passwd", 6):
         if row[0] == name or (number is not None and int(row[2]) == number):
             return int(row[2]), int(row[3]) if row[3].isdigit() else 0, row[5] or "/", row[0]
     if number is None:
@@ -61,7 +74,7 @@ def _user(name: str, root: str) -> tuple[int, int, str, str | None]:
 
 def _group(name: str, root: str) -> int:
     number = _number(name)
-    for row in _rows(f"{root}/etc/group", 3):
+    for row in _rows(root, "etc/group", 3):
         if row[0] == name:
             return int(row[2])
     if number is None:
@@ -75,15 +88,22 @@ def _group(name: str, root: str) -> int:
 def _number(text: str) -> int | None:
     if not (text.isascii() and text.isdigit()):
         return None
-    if int(text) > 0x7FFFFFFF:
-        raise errors.Invalid(f"user or group {text} is out of range", hint="Use a number below 2147483648.")
+    if len(text) > 10 or int(text) > LARGEST_ID:
+        raise out_of_range()
     return int(text)
 
 
-def _rows(path: str, least: int) -> Iterator[list[str]]:
-    """Lines of a colon-separated file with a number in the third field; nothing when it is missing or no file."""
+def _rows(root: str, path: str, least: int) -> Iterator[list[str]]:
+    """Lines of a colon-separated file with a number in the third field; nothing when it is missing or no file.
+
+    Links stay inside the tree, and none leads through a descriptor of this process.
+    """
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        root_fd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fd = paths.open_inside(root_fd, path, os.O_RDONLY | os.O_NONBLOCK)
+        finally:
+            os.close(root_fd)
     except OSError:
         return
     try:
