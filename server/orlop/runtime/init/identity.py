@@ -8,14 +8,13 @@ from __future__ import annotations
 import os
 import stat
 
-from orlop.core import errors
+from orlop.core import errors, ids
 from orlop.runtime.linux import paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-LARGEST_ID = 0x7FFFFFFF
 _LARGEST_FILE = 16 << 20
 
 
@@ -44,26 +43,22 @@ def resolve(user: str, extra_groups: Sequence[str] = (), root: str = "/") -> Ide
     if colon and group:
         gid = _group(group, root)
     elif login is not None:
-        groups = [int(row[2]) for row in _rows(root, "etc/group", 4) if login in row[3].split(",")]
+        groups = [ids.number(row[2]) for row in _rows(root, "etc/group", 4) if login in row[3].split(",")]
     groups += [_group(each, root) for each in extra_groups]
-    if max(uid, gid, *groups) > LARGEST_ID:
-        raise out_of_range()
+    ids.check(uid, gid, *groups)
     return Identity(uid, gid, list(dict.fromkeys(groups)), home)
-
-
-def out_of_range() -> errors.Invalid:
-    """What to say of a number that no user or group can have."""
-    return errors.Invalid(
-        f"uids and gids must be in range 0-{LARGEST_ID}",
-        hint="Look at USER, and at the image's passwd and group files.",
-    )
 
 
 def _user(name: str, root: str) -> tuple[int, int, str, str | None]:
     number = _number(name)
     for row in _rows(root, "etc/passwd", 6):
-        if row[0] == name or (number is not None and int(row[2]) == number):
-            return int(row[2]), int(row[3]) if row[3].isdigit() else 0, row[5] or "/", row[0]
+        if row[0] == name or (number is not None and ids.number(row[2]) == number):
+            return (
+                ids.number(row[2]),
+                ids.number(row[3]) if row[3].isascii() and row[3].isdigit() else 0,
+                row[5] or "/",
+                row[0],
+            )
     if number is None:
         raise errors.Invalid(
             f"unable to find user {name}: no matching entries in passwd file",
@@ -76,7 +71,7 @@ def _group(name: str, root: str) -> int:
     number = _number(name)
     for row in _rows(root, "etc/group", 3):
         if row[0] == name:
-            return int(row[2])
+            return ids.number(row[2])
     if number is None:
         raise errors.Invalid(
             f"unable to find group {name}: no matching entries in group file",
@@ -88,9 +83,7 @@ def _group(name: str, root: str) -> int:
 def _number(text: str) -> int | None:
     if not (text.isascii() and text.isdigit()):
         return None
-    if len(text) > 10 or int(text) > LARGEST_ID:
-        raise out_of_range()
-    return int(text)
+    return ids.number(text)
 
 
 def _rows(root: str, path: str, least: int) -> Iterator[list[str]]:
