@@ -39,8 +39,12 @@ class Yard:
         spec = ContainerSpec(args=("sh", "-c", script), **(defaults | fields))
         self.manager.create(spec, ImageOrigin("busybox:latest", "sha256:" + "0" * 64), name=name)
         self.manager.start(name, self.job)
-        pid: int = (state.read(f"{self.manager.inspect(name).bundle}/{state.STATE}") or {})["init"]["pid"]
+        pid: int = self.state(name)["init"]["pid"]
         return pid
+
+    def state(self, name: str) -> dict[str, Any]:
+        """What is on disk about a container that runs."""
+        return state.read(f"{self.manager.inspect(name).bundle}/{state.STATE}") or {}
 
     def exec(self, name: str, *args: str, env: Mapping[str, str] | None = None, **fields: Any) -> tuple[int, str]:
         """The exit code of a program in a running container, and what it wrote or why it did not start."""

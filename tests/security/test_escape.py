@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from containers import Lab
@@ -81,9 +80,3 @@ def test_users_and_groups_are_not_read_through_the_launchers_descriptors(host: L
 def test_the_working_directory_is_not_entered_through_the_launchers_descriptors(host: Lab) -> None:
     ended = host.run("cat", "passwd", cwd=WAY)
     assert (ended.code, ended.out) == (125, "")
-
-
-def test_the_same_holds_for_an_ordinary_user(able: None) -> None:
-    from ordinary import run_once_more
-
-    run_once_more(Path(__file__).parent)

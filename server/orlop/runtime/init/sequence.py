@@ -89,7 +89,7 @@ def _run(spec: SpecJson, stdio: tuple[int, int, int] | None, channel: Channel, d
         syscalls.sethostname(spec["hostname"])
     if spec["domainname"]:
         syscalls.setdomainname(spec["domainname"])
-    _write_kernel_values(spec)
+    _write_score(spec)
     if spec["network"] != "host":
         _loopback_up()
     slave = _terminal(channel) if stdio is None else None
@@ -172,19 +172,17 @@ def _loopback_up() -> None:
     socket.close()
 
 
-def _write_kernel_values(spec: SpecJson) -> None:
-    """Sysctls of the container's own namespaces, and its score for the out-of-memory killer."""
-    values = [(f"sys/{name.replace('.', '/')}", value) for name, value in spec["sysctls"].items()]
-    if spec["oom_score_adj"] is not None:
-        values.append(("self/oom_score_adj", str(spec["oom_score_adj"])))
-    for path, value in values:
-        fd = os.open(f"/proc/{path}", os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            if syscalls.filesystem_magic(fd) != syscalls.PROC_SUPER_MAGIC:
-                raise errors.Unavailable(f"cannot set {path}: /proc is not the kernel's")
-            os.write(fd, value.encode())
-        finally:
-            os.close(fd)
+def _write_score(spec: SpecJson) -> None:
+    """The score for the out-of-memory killer; a mount may lie over /proc by now (CVE-2025-52881)."""
+    if spec["oom_score_adj"] is None:
+        return
+    fd = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        if syscalls.filesystem_magic(fd) != syscalls.PROC_SUPER_MAGIC:
+            raise errors.Unavailable("cannot set oom_score_adj: /proc is not the kernel's")
+        os.write(fd, str(spec["oom_score_adj"]).encode())
+    finally:
+        os.close(fd)
 
 
 def _keyring() -> None:
