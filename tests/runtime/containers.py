@@ -8,14 +8,16 @@ import shutil
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import attrs
+import pytest
 
 from orlop.runtime import launch, userns
 from orlop.runtime.linux import idmap
+from orlop.runtime.probe import probe
 from orlop.runtime.spec import ContainerSpec, Rootfs
 
 BUSYBOX = shutil.which("busybox") or "/bin/busybox"
@@ -160,3 +162,20 @@ class Lab:
                 for name in (*names, *files)
             )
         )
+
+
+@pytest.fixture(scope="session")
+def able() -> None:
+    report = probe()
+    if not report.can_run:
+        pytest.skip(f"containers cannot run here: {report.reason}")
+    if not os.path.exists(BUSYBOX):
+        pytest.skip("busybox-static is not installed")
+
+
+@pytest.fixture
+def lab(able: None, tmp_path: Path) -> Iterator[Lab]:
+    place = tmp_path / "lab"
+    place.mkdir()
+    yield Lab(place)
+    remove_tree(place)

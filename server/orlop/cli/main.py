@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
 
+from orlop.cli import harmless
 from orlop.cli.parser import Parser
 from orlop.core import errors
 
@@ -112,6 +113,11 @@ GROUPS = ("image", "container", "system", "builder", "volume", "manifest")
 
 def main(arguments: Sequence[str]) -> int:
     """Run one verb; returns the exit code."""
+    with harmless.streams():
+        return _main(arguments)
+
+
+def _main(arguments: Sequence[str]) -> int:
     root, rest = _global_options(list(arguments))
     if not rest or rest[0] in ("-h", "--help", "help"):
         sys.stdout.write(_help())

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from orlop.cli import harmless
+
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 # A template that writes a row as JSON, and the fields that a template names.
 _WHOLE_ROW = re.compile(r"\{\{-?\s*json\s+\.\s*-?\}\}")
@@ -19,7 +21,7 @@ _NARROWEST = 10
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Columns three blanks apart and at least ten wide with them, wide characters counted as two."""
-    lines = [header, *rows]
+    lines = [[harmless.cell(each) for each in line] for line in (header, *rows)]
     widths = [
         max(_NARROWEST, _GAP + max(_width(line[column]) for line in lines if column < len(line)))
         for column in range(max(map(len, lines)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import threading
 import time
@@ -11,9 +12,11 @@ from typing import Any, Protocol, TextIO
 import attrs
 
 from orlop.builder import events
+from orlop.cli import harmless
 from orlop.core.job import Note
 
 _CYAN, _BLUE, _RED, _DIM, _RESET = "\033[36m", "\033[34m", "\033[31m", "\033[2m", "\033[0m"
+_COLOR = re.compile(r"\x1b\[[0-9;]*m")
 _REDRAW_SECONDS = 0.1
 _LOG_LINES = 6
 
@@ -51,7 +54,8 @@ class Log:
     """Every step's lines under its number, as they come."""
 
     def __init__(self, out: TextIO) -> None:
-        self._out = out
+        self._out = harmless.Stream(harmless.raw(out))
+        self._raw = harmless.raw(out)  # what the programs of the steps write stays as it is
         self._lock = threading.Lock()
         self._names: dict[int, str] = {}
         self._started: dict[int, float] = {}
@@ -94,7 +98,7 @@ class Log:
         seconds = time.monotonic() - self._started.get(step, time.monotonic())
         for line in lines:
             shown = line.rstrip("\r").rpartition("\r")[2]
-            self._out.write(f"#{step} {seconds:.3f} {shown}\n")
+            self._raw.write(f"#{step} {seconds:.3f} {shown}\n")
 
     def _end(self, step: int, text: str) -> None:
         if self._tails.get(step):
@@ -116,7 +120,7 @@ class Picture:
     """All steps with their times; the running ones with their last lines; redrawn ten times a second."""
 
     def __init__(self, out: TextIO) -> None:
-        self._out = out
+        self._out = harmless.raw(out)
         self._lock = threading.Lock()
         self._steps: dict[int, _Step] = {}
         self._notes: list[str] = []
@@ -141,7 +145,7 @@ class Picture:
     def _take(self, event: Any) -> None:
         match event:
             case events.BuildStarted():
-                self._steps = {step.id: _Step(step.name) for step in event.steps}
+                self._steps = {step.id: _Step(harmless.cell(step.name)) for step in event.steps}
             case events.StepStarted():
                 self._set(event.id, "running")
             case events.StepCached():
@@ -154,11 +158,11 @@ class Picture:
                 step = self._steps.setdefault(event.id, _Step(""))
                 lines = (step.tail + event.data).split("\n")
                 step.tail = lines.pop()
-                step.log.extend(line.rstrip("\r").rpartition("\r")[2] for line in lines)
+                step.log.extend(harmless.cell(_plain(line)) for line in lines)
             case events.BuildWarning():
-                self._notes.append(f"WARNING: {event.message}{_where(event.location)}")
+                self._notes.append(harmless.cell(f"WARNING: {event.message}{_where(event.location)}"))
             case Note():
-                self._notes.append(event.message)
+                self._notes.append(harmless.cell(event.message))
 
     def _set(self, step_id: int, state: str, seconds: float | None = None) -> None:
         step = self._steps.setdefault(step_id, _Step(""))
@@ -200,6 +204,11 @@ class Picture:
             if step.state == "running":
                 lines += [f"{_DIM} => => {line[: width - 8]}{_RESET}" for line in step.log]
         return lines + [note[:width] for note in self._notes]
+
+
+def _plain(line: str) -> str:
+    """What a terminal would show of a line in the end, without colors."""
+    return _COLOR.sub("", line.rstrip("\r").rpartition("\r")[2]).expandtabs()
 
 
 def _where(location: Any) -> str:

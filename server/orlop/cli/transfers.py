@@ -12,7 +12,7 @@ from typing import Any, Protocol, TextIO
 
 import attrs
 
-from orlop.cli import output
+from orlop.cli import harmless, output
 from orlop.core.job import Job, Note, TransferProgress
 
 PULL_WORDS = {
@@ -117,9 +117,9 @@ class Picture:
     """All layers with bars, redrawn ten times a second; those that do not fit the screen wait for the end."""
 
     def __init__(self, out: TextIO, words: Mapping[str, str], heading: str) -> None:
-        self._out = out
+        self._out = harmless.raw(out)
         self._words = words
-        self._heading = heading
+        self._heading = harmless.text(heading)
         self._lock = threading.Lock()
         self._layers: dict[str, _Layer] = {}
         self._drawn = 0
@@ -132,7 +132,7 @@ class Picture:
         """Remember it for the next drawing; a note is printed above the layers."""
         with self._lock:
             if isinstance(event, Note):
-                self._draw([f"{event.level}: {event.message}\n"], final=False)
+                self._draw([f"{event.level}: {harmless.text(event.message)}\n"], final=False)
             elif isinstance(event, TransferProgress):
                 self._layers[event.digest] = _Layer(event.phase, event.done, event.total)
                 self._dirty = True
@@ -179,7 +179,7 @@ class Picture:
                 shown = "=" * bar if filled == bar else ("=" * filled + ">").ljust(bar)
                 text += f" [{shown}]"
             text += numbers
-        return text[:width]
+        return harmless.cell(text)[:width]
 
 
 def _short(digest: str) -> str:

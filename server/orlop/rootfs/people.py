@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orlop.core import errors
+from orlop.core import ids
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     Reader = Callable[[str, int], bytes | None]
 
 _MOST_BYTES = 4 << 20
-_LARGEST_ID = 0xFFFFFFFE
 
 
 def resolve(read: Reader, text: str) -> tuple[int, int, list[str]]:
@@ -25,6 +24,7 @@ def resolve(read: Reader, text: str) -> tuple[int, int, list[str]]:
     uid, gid = _user(read, user, warnings) if user else (0, 0)
     if colon and group:
         gid = _group(read, group, warnings)
+    ids.check(uid, gid)
     return uid, gid, warnings
 
 
@@ -33,8 +33,8 @@ def _user(read: Reader, name: str, warnings: list[str]) -> tuple[int, int]:
     if number is not None:
         return number, number
     for row in _rows(read, "/etc/passwd"):
-        if len(row) > 3 and row[0] == name and row[2].isdecimal() and row[3].isdecimal():
-            return int(row[2]), int(row[3])
+        if len(row) > 3 and row[0] == name and _digits(row[2]) and _digits(row[3]):
+            return ids.number(row[2]), ids.number(row[3])
     warnings.append(f"user {name!r} is not in the image's /etc/passwd: root is taken instead")
     return 0, 0
 
@@ -44,19 +44,20 @@ def _group(read: Reader, name: str, warnings: list[str]) -> int:
     if number is not None:
         return number
     for row in _rows(read, "/etc/group"):
-        if len(row) > 2 and row[0] == name and row[2].isdecimal():
-            return int(row[2])
+        if len(row) > 2 and row[0] == name and _digits(row[2]):
+            return ids.number(row[2])
     warnings.append(f"group {name!r} is not in the image's /etc/group: root is taken instead")
     return 0
 
 
 def _number(text: str) -> int | None:
-    if not (text.isascii() and text.isdecimal()):
+    if not _digits(text):
         return None
-    number = int(text)
-    if number > _LARGEST_ID:
-        raise errors.Invalid(f"invalid id {text}: ids end at {_LARGEST_ID}", hint="Use a smaller number.")
-    return number
+    return ids.number(text)
+
+
+def _digits(text: str) -> bool:
+    return text.isascii() and text.isdecimal()
 
 
 def _rows(read: Reader, path: str) -> list[list[str]]:

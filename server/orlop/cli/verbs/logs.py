@@ -6,6 +6,7 @@ import argparse
 import signal
 import sys
 
+from orlop.cli import harmless
 from orlop.core import errors
 from orlop.core.job import Job
 from orlop.engine.engine import Engine
@@ -30,7 +31,7 @@ def run(arguments: argparse.Namespace, engine: Engine) -> int:
     for line in engine.containers.logs(
         arguments.container, job, tail=tail, since=arguments.since, follow=arguments.follow
     ):
-        stream = sys.stderr if line.stream == "stderr" else sys.stdout
+        stream = harmless.raw(sys.stderr if line.stream == "stderr" else sys.stdout)
         stream.write(f"{line.time} {line.text}" if arguments.timestamps else line.text)
         if arguments.follow:
             stream.flush()

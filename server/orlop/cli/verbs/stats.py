@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from orlop.cli import output
+from orlop.cli import harmless, output
 from orlop.core.job import Job
 from orlop.engine.engine import Engine
 from orlop.runtime.container import Container
@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace, engine: Engine) -> int:
         used = engine.containers.usage(tuple(arguments.containers), Job())
         rows = [_row(each, usage, whole=arguments.no_trunc) for each, usage in used]
         if not arguments.no_stream and sys.stdout.isatty():
-            sys.stdout.write("\x1b[H\x1b[2J")
+            harmless.raw(sys.stdout).write("\x1b[H\x1b[2J")
         output.print_rows(rows, COLUMNS, arguments.format)
         sys.stdout.flush()
         if arguments.no_stream:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import termios
@@ -13,11 +14,18 @@ if TYPE_CHECKING:
 # asm-generic/ioctls.h
 _TIOCSPTLCK = 0x40045431
 _TIOCGPTPEER = 0x5441
+_PTMX = (5, 2)
 
 
 def open_pair() -> tuple[int, int]:
-    """Master and slave of a new terminal of this mount namespace's /dev/pts; both close-on-exec."""
-    master = os.open("/dev/pts/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+    """Master and slave of a new terminal of this mount namespace's /dev/pts; both close-on-exec.
+
+    Raises `OSError` (ENXIO) when the container has put something else in its place.
+    """
+    master = os.open("/dev/pts/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    if os.fstat(master).st_rdev != os.makedev(*_PTMX):
+        raise OSError(errno.ENXIO, os.strerror(errno.ENXIO), "/dev/pts/ptmx")
+    os.set_blocking(master, True)
     fcntl.ioctl(master, _TIOCSPTLCK, b"\0\0\0\0")
     return master, fcntl.ioctl(master, _TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
 

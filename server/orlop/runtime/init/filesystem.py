@@ -30,6 +30,9 @@ _LINKS = {
     "ptmx": "pts/ptmx",
 }
 TTY_GROUP = 5
+# Sysctls of the IPC namespace (ipc_namespaces(7)).
+_OWN_VALUES = ("kernel.sem", "kernel.shmall", "kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced")
+_OWN_FAMILIES = ("kernel.msg", "fs.mqueue.")
 
 
 class Filesystem:
@@ -49,6 +52,7 @@ class Filesystem:
         """Everything up to the change of root, in the order in which later mounts may lie on earlier ones."""
         files = self._inline_files()
         self._proc()
+        self._sysctls()
         self._sys()
         self._dev()
         self._mask()
@@ -56,6 +60,10 @@ class Filesystem:
             self._attach(fd, target, directory=False)
         for mount, fd in self._sources.mounts:
             self._volume(mount, fd)
+
+    def held(self) -> list[int]:
+        """Descriptors that `rewrite` needs: of files in the container's own memory."""
+        return list(self._texts.values())
 
     def rewrite(self, texts: dict[str, str]) -> None:
         """Give inline files another content, known only now that the network is up; others are left."""
@@ -83,6 +91,32 @@ class Filesystem:
             fd = mounts.clone("/proc")
             mounts.restrict(fd, ("nosuid", "nodev", "noexec"))
         self._system("proc", fd)
+
+    def _sysctls(self) -> None:
+        """Set the kernel's values for the container's own namespaces, never one that is the whole host's."""
+        for name, value in self._spec["sysctls"].items():
+            own = name in _OWN_VALUES or name.startswith(_OWN_FAMILIES)
+            if "/" in name or not (own or (name.startswith("net.") and self._spec["network"] != "host")):
+                raise errors.Invalid(
+                    f"sysctl {name} is not in a separate kernel namespace",
+                    hint="Use kernel.shm*, kernel.msg*, kernel.sem, fs.mqueue.*, or net.* with a network of its own.",
+                )
+            try:
+                fd = self._open_value(name)
+                try:
+                    os.write(fd, value.encode())
+                finally:
+                    os.close(fd)
+            except OSError as error:
+                raise errors.Invalid(f"cannot set sysctl {name}: {(error.strerror or '').lower()}") from error
+
+    def _open_value(self, name: str) -> int:
+        path, resolve = f"proc/sys/{name.replace('.', '/')}", syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_SYMLINKS
+        fd = syscalls.openat2(self.root_fd, path, os.O_WRONLY, resolve=resolve)
+        if syscalls.filesystem_magic(fd) == syscalls.PROC_SUPER_MAGIC:
+            return fd
+        os.close(fd)
+        raise errors.Unavailable(f"cannot set sysctl {name}: /proc is not the kernel's")
 
     def _sys(self) -> None:
         attributes = _NOTHING_SPECIAL | syscalls.MOUNT_ATTR_RDONLY

@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import stat
 
-from orlop.core import errors
+from orlop.core import errors, ids
+from orlop.runtime.linux import paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ def resolve(user: str, extra_groups: Sequence[str] = (), root: str = "/") -> Ide
     """The identity of `""`, `name`, `uid`, `name:group`, `uid:gid` … in the tree at `root`.
 
     Numbers need no entry; supplementary groups come from the group file unless a group is given. Raises `Invalid` with
-    Docker's text for unknown names.
+    Docker's text for unknown names, and for numbers that the kernel would take for negative ones: 4294967295 means
+    "leave it as it is" to setresuid(2), which would leave root.
     """
     name, colon, group = user.partition(":")
     uid, gid, home, login = _user(name or "0", root)
@@ -41,16 +43,22 @@ def resolve(user: str, extra_groups: Sequence[str] = (), root: str = "/") -> Ide
     if colon and group:
         gid = _group(group, root)
     elif login is not None:
-        groups = [int(row[2]) for row in _rows(f"{root}/etc/group", 4) if login in row[3].split(",")]
+        groups = [ids.number(row[2]) for row in _rows(root, "etc/group", 4) if login in row[3].split(",")]
     groups += [_group(each, root) for each in extra_groups]
+    ids.check(uid, gid, *groups)
     return Identity(uid, gid, list(dict.fromkeys(groups)), home)
 
 
 def _user(name: str, root: str) -> tuple[int, int, str, str | None]:
     number = _number(name)
-    for row in _rows(f"{root}/etc/passwd", 6):
-        if row[0] == name or (number is not None and int(row[2]) == number):
-            return int(row[2]), int(row[3]) if row[3].isdigit() else 0, row[5] or "/", row[0]
+    for row in _rows(root, "etc/passwd", 6):
+        if row[0] == name or (number is not None and ids.number(row[2]) == number):
+            return (
+                ids.number(row[2]),
+                ids.number(row[3]) if row[3].isascii() and row[3].isdigit() else 0,
+                row[5] or "/",
+                row[0],
+            )
     if number is None:
         raise errors.Invalid(
             f"unable to find user {name}: no matching entries in passwd file",
@@ -61,9 +69,9 @@ def _user(name: str, root: str) -> tuple[int, int, str, str | None]:
 
 def _group(name: str, root: str) -> int:
     number = _number(name)
-    for row in _rows(f"{root}/etc/group", 3):
+    for row in _rows(root, "etc/group", 3):
         if row[0] == name:
-            return int(row[2])
+            return ids.number(row[2])
     if number is None:
         raise errors.Invalid(
             f"unable to find group {name}: no matching entries in group file",
@@ -75,15 +83,20 @@ def _group(name: str, root: str) -> int:
 def _number(text: str) -> int | None:
     if not (text.isascii() and text.isdigit()):
         return None
-    if int(text) > 0x7FFFFFFF:
-        raise errors.Invalid(f"user or group {text} is out of range", hint="Use a number below 2147483648.")
-    return int(text)
+    return ids.number(text)
 
 
-def _rows(path: str, least: int) -> Iterator[list[str]]:
-    """Lines of a colon-separated file with a number in the third field; nothing when it is missing or no file."""
+def _rows(root: str, path: str, least: int) -> Iterator[list[str]]:
+    """Lines of a colon-separated file with a number in the third field; nothing when it is missing or no file.
+
+    Links stay inside the tree, and none leads through a descriptor of this process.
+    """
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        root_fd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fd = paths.open_inside(root_fd, path, os.O_RDONLY | os.O_NONBLOCK)
+        finally:
+            os.close(root_fd)
     except OSError:
         return
     try:

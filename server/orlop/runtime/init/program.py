@@ -6,6 +6,8 @@ import errno
 import os
 import stat
 
+from orlop.runtime.linux import syscalls
+
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 
@@ -68,7 +70,12 @@ def execute(file: str, args: list[str], env: dict[str, str]) -> None:
 def _check(file: str, shown: str | None = None) -> None:
     name = shown or file
     try:
-        status = os.stat(file)
+        # No link through /proc/PID/fd or exe: those lead to what this process is made of, not to what the image has.
+        fd = syscalls.openat2(syscalls.AT_FDCWD, file, os.O_PATH, resolve=syscalls.RESOLVE_NO_MAGICLINKS)
+        try:
+            status = os.fstat(fd)
+        finally:
+            os.close(fd)
     except (OSError, ValueError) as error:
         reason = _reason(error) if isinstance(error, OSError) else "invalid argument"
         if isinstance(error, PermissionError):

@@ -5,13 +5,17 @@ from __future__ import annotations
 import _signal  # `signal` would load the enumerations
 import os
 
+from orlop.runtime.linux import syscalls
+
 _SIGCHLD, _SIGTTOU, _SIGTTIN = _signal.SIGCHLD, _signal.SIGTTOU, _signal.SIGTTIN
 
 
-def stay_as_reaper(*, tty: bool) -> bool:
+def stay_as_reaper(*, tty: bool, hidden: bool) -> bool:
     """Fork: the child returns True and goes on to become the program; the parent stays and ends with its code.
 
-    Called after all power is given up, so pid 1 has no more of it than the program.
+    Called after all power is given up, so pid 1 has no more of it than the program. It never executes anything, so it
+    lets go of what it holds by itself: programs may open whatever is in /proc/1/fd. `hidden` keeps its memory from
+    them too, which takes real root to look into the process from outside.
     """
     everything = _signal.valid_signals()
     _signal.pthread_sigmask(_signal.SIG_BLOCK, everything)
@@ -22,6 +26,10 @@ def stay_as_reaper(*, tty: bool) -> bool:
             _signal.signal(_SIGTTOU, _signal.SIG_IGN)
             _foreground()
         return True
+    syscalls.close_from(3)
+    syscalls.set_process_name("orlop-init")
+    # Said both ways: becoming another user has reset it.
+    syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0 if hidden else 1)
     while True:
         signal = int(_signal.sigwait(everything))
         if signal != _SIGCHLD:

@@ -18,7 +18,7 @@ from orlop.runtime.init import confine, console, identity, program, reaper
 from orlop.runtime.init.filesystem import Filesystem
 from orlop.runtime.init.freeze import freeze_imports
 from orlop.runtime.init.sources import Sources
-from orlop.runtime.linux import cgroups, mounts, namespaces, paths, signals, syscalls
+from orlop.runtime.linux import capabilities, cgroups, mounts, namespaces, paths, signals, syscalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def tell_failures(channel: Channel, work: Callable[[], None]) -> NoReturn:
 
 def _run(spec: SpecJson, stdio: tuple[int, int, int] | None, channel: Channel, die_with: int | None) -> None:
     freeze_imports()
+    syscalls.forget_arguments("orlop-init")
     if die_with is not None:
         syscalls.prctl(syscalls.PR_SET_PDEATHSIG, _SIGKILL)
         if os.getppid() not in (0, die_with):  # 0: the parent is in an outer pid namespace, as it should be
@@ -82,11 +83,13 @@ def _run(spec: SpecJson, stdio: tuple[int, int, int] | None, channel: Channel, d
     if stubs:
         channel.send({"stubs": stubs})
     tree.enter()
+    # The rest looks at what the image says, whose links may lead to /proc/self/fd: nothing of the host is open there.
+    syscalls.close_from(3, (channel.fileno(), *tree.held()))
     if spec["hostname"]:
         syscalls.sethostname(spec["hostname"])
     if spec["domainname"]:
         syscalls.setdomainname(spec["domainname"])
-    _write_kernel_values(spec)
+    _write_score(spec)
     if spec["network"] != "host":
         _loopback_up()
     slave = _terminal(channel) if stdio is None else None
@@ -110,12 +113,13 @@ def become_program(spec: SpecJson, who: identity.Identity, *, tty: bool, dying: 
     """
     _own_streams(who.uid)
     env = program.environment(spec["env"], who.home)
+    hidden = not namespaces.in_user_namespace() and bool(capabilities.held()[0] >> capabilities.SYS_PTRACE & 1)
     confine.confine(spec, who, nodes=nodes)
     if dying:  # once more: the kernel forgets it when the user changes
         syscalls.prctl(syscalls.PR_SET_PDEATHSIG, _SIGKILL)
     file = program.find(spec["args"][0] if spec["args"] else "", env.get("PATH", program.DEFAULT_PATH))
     if spec["init"]:
-        reaper.stay_as_reaper(tty=tty)
+        reaper.stay_as_reaper(tty=tty, hidden=hidden)
     signals.restore_defaults()
     program.execute(file, spec["args"], env)
 
@@ -168,19 +172,17 @@ def _loopback_up() -> None:
     socket.close()
 
 
-def _write_kernel_values(spec: SpecJson) -> None:
-    """Sysctls of the container's own namespaces, and its score for the out-of-memory killer."""
-    values = [(f"sys/{name.replace('.', '/')}", value) for name, value in spec["sysctls"].items()]
-    if spec["oom_score_adj"] is not None:
-        values.append(("self/oom_score_adj", str(spec["oom_score_adj"])))
-    for path, value in values:
-        fd = os.open(f"/proc/{path}", os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            if syscalls.filesystem_magic(fd) != syscalls.PROC_SUPER_MAGIC:
-                raise errors.Unavailable(f"cannot set {path}: /proc is not the kernel's")
-            os.write(fd, value.encode())
-        finally:
-            os.close(fd)
+def _write_score(spec: SpecJson) -> None:
+    """The score for the out-of-memory killer; a mount may lie over /proc by now (CVE-2025-52881)."""
+    if spec["oom_score_adj"] is None:
+        return
+    fd = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        if syscalls.filesystem_magic(fd) != syscalls.PROC_SUPER_MAGIC:
+            raise errors.Unavailable("cannot set oom_score_adj: /proc is not the kernel's")
+        os.write(fd, str(spec["oom_score_adj"]).encode())
+    finally:
+        os.close(fd)
 
 
 def _keyring() -> None:
@@ -195,11 +197,11 @@ def enter_directory(path: str, *, make: bool) -> None:
     if not path.startswith("/"):
         path = f"/{path}"
     try:
-        if make:
-            root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-            os.close(paths.make_directories(root, path))
-            os.close(root)
-        os.chdir(path)
+        root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        fd = paths.make_directories(root, path) if make else paths.open_inside(root, path, os.O_PATH | os.O_DIRECTORY)
+        os.close(root)
+        os.fchdir(fd)
+        os.close(fd)
         inside = os.getcwd().startswith("/")
     except OSError as error:
         reason = (error.strerror or str(error)).lower()

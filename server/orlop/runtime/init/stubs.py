@@ -117,7 +117,7 @@ def _holds_nothing(root_fd: int, path: str, omit: set[bytes]) -> bool:
     """Whether there is an empty file, or a directory with nothing but what is left out."""
     relative = path.lstrip("/")
     try:
-        status = os.stat(relative, dir_fd=root_fd, follow_symlinks=False)
+        status = _status(root_fd, path)
         if not stat.S_ISDIR(status.st_mode):
             return stat.S_ISREG(status.st_mode) and status.st_size == 0
         fd = syscalls.openat2(root_fd, relative, os.O_RDONLY | os.O_DIRECTORY, resolve=_BENEATH)
@@ -162,6 +162,15 @@ def _restore_time(root_fd: int, path: str, mtime: int) -> None:
 
 def _ctime(root_fd: int, path: str) -> int:
     try:
-        return os.stat(path.lstrip("/") or ".", dir_fd=root_fd, follow_symlinks=False).st_ctime_ns
+        return _status(root_fd, path).st_ctime_ns
     except OSError:
         return -1
+
+
+def _status(root_fd: int, path: str) -> os.stat_result:
+    """What is at the path; a link on the way, which the container may have made meanwhile, is not followed."""
+    fd = syscalls.openat2(root_fd, path.lstrip("/") or ".", os.O_PATH | os.O_NOFOLLOW, resolve=_BENEATH)
+    try:
+        return os.fstat(fd)
+    finally:
+        os.close(fd)

@@ -8,6 +8,10 @@ from __future__ import annotations
 import ctypes
 import os
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 _MACHINE = os.uname().machine
 _PIVOT_ROOT = 41 if _MACHINE == "aarch64" else 155
 _KEYCTL = 219 if _MACHINE == "aarch64" else 250
@@ -110,6 +114,21 @@ def set_process_name(name: str) -> None:
     _LIBC.prctl(PR_SET_NAME, ctypes.c_char_p(name.encode()[:15]), 0, 0, 0)
 
 
+def forget_arguments(name: str) -> None:
+    """Overwrite what others see in /proc/PID/cmdline and environ: the first with `name`, the second with nothing.
+
+    The C library's `getenv` finds nothing afterwards, `os.environ` is as it was. Needs the host's /proc
+    (proc_pid_stat(5), fields 48 to 51).
+    """
+    with open("/proc/self/stat", "rb") as file:
+        start, end, first, last = map(int, file.read().rpartition(b")")[2].split()[45:49])
+    if 0 < start < end and 0 < first < last:
+        ctypes.memset(start, 0, end - start)
+        ctypes.memset(first, 0, last - first)
+        text = name.encode()[: end - start - 1]
+        ctypes.memmove(start, text, len(text))
+
+
 def sethostname(name: str) -> None:
     """Name the host of the caller's UTS namespace."""
     raw = name.encode()
@@ -173,8 +192,12 @@ def close_on_exec_from(first: int) -> None:
     _call(_CLOSE_RANGE, first, 0xFFFFFFFF, _CLOSE_RANGE_CLOEXEC)
 
 
-def close_from(first: int) -> None:
-    """Close every descriptor from `first` on."""
+def close_from(first: int, kept: Iterable[int] = ()) -> None:
+    """Close every descriptor from `first` on but those that are `kept`."""
+    for fd in sorted(each for each in kept if each >= first):
+        if fd > first:
+            _call(_CLOSE_RANGE, first, fd - 1, 0)
+        first = fd + 1
     _call(_CLOSE_RANGE, first, 0xFFFFFFFF, 0)
 
 

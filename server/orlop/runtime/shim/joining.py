@@ -88,6 +88,7 @@ def _join(request: dict[str, Any], theirs: Channel, stdio: tuple[int, int, int] 
     if not state.alive(init):
         raise errors.Conflict("cannot join the container: it is not running")
     freeze_imports()
+    syscalls.forget_arguments("orlop-exec")
     # Nobody inside may trace this process or look into its memory between joining and execve.
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
     if request["cgroups"]:
@@ -107,14 +108,14 @@ def _join(request: dict[str, Any], theirs: Channel, stdio: tuple[int, int, int] 
 
 def _become(spec: SpecJson, theirs: Channel, stdio: tuple[int, int, int] | None, limited: bool) -> None:
     os.setsid()
+    if stdio is not None:
+        sequence.take_streams(stdio)
+    syscalls.close_from(3, (theirs.fileno(),))
     slave = None
     if stdio is None:
         master, slave = console.open_pair()
         theirs.send({"terminal": True}, [master])
         os.close(master)
-    else:
-        sequence.take_streams(stdio)
-    syscalls.close_on_exec_from(3)
     os.umask(0o022)
     set_limits(spec["rlimits"])
     who = identity.resolve(spec["user"], spec["groups"])

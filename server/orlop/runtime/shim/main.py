@@ -117,7 +117,7 @@ class _Shim:
             try:
                 syscalls.set_process_name("orlop-proxy")
                 fds = [pidfd, read, *self._listeners]
-                _close_all_but(fds)
+                syscalls.close_from(3, fds)
                 proxy.main(self._request["proxy"], fds)
             finally:
                 os._exit(0)
@@ -256,12 +256,3 @@ class _Shim:
         raise errors.Unavailable(
             f"cannot start {means} for the container: {complaint}", hint="Use the host's network for this container."
         )
-
-
-def _close_all_but(kept: list[int]) -> None:
-    """Let go of everything else this process was given, such as the terminal's and the clients' descriptors."""
-    before = 2
-    for fd in sorted(kept):
-        os.closerange(before + 1, fd)
-        before = fd
-    os.closerange(before + 1, 1 << 16)

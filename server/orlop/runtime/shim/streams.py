@@ -8,9 +8,9 @@ import os
 import select
 import termios
 import time
-from _socket import AF_UNIX, SOCK_STREAM
+from _socket import AF_UNIX, SO_PEERCRED, SOCK_STREAM, SOL_SOCKET
 from _socket import socket as Socket  # noqa: N812 - the class under the `socket` module, whose imports are slow
-from struct import pack
+from struct import pack, unpack
 
 from orlop.runtime.shim import frames
 
@@ -184,6 +184,9 @@ class Streams:
         except OSError:
             return
         os.set_inheritable(fd, False)
+        if _peer(fd) not in (0, os.geteuid()):
+            os.close(fd)
+            return
         self.add(fd, primary=False)
 
     def _on_client(self, fd: int, event: int) -> None:
@@ -306,6 +309,16 @@ class Streams:
 def set_size(terminal: int, columns: int, rows: int) -> None:
     """Tell the terminal its size; programs in the foreground get SIGWINCH."""
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, pack("HHHH", rows, columns, 0, 0))
+
+
+def _peer(fd: int) -> int:
+    """The user at the other end (SO_PEERCRED, unix(7))."""
+    connection = Socket(AF_UNIX, SOCK_STREAM, 0, fd)
+    try:
+        _, uid, _ = unpack("iII", connection.getsockopt(SOL_SOCKET, SO_PEERCRED, 12))
+    finally:
+        connection.detach()
+    return int(uid)
 
 
 def listening_socket(path: str) -> Socket:

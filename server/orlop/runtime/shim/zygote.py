@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import select
 
 from orlop.runtime import launch
 from orlop.runtime.linux import syscalls
@@ -14,6 +15,8 @@ from orlop.runtime.shim import main as shim
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+_AT_AN_END = 3
 
 
 def main(_params: dict[str, Any], fds: list[int]) -> int:
@@ -27,21 +30,27 @@ def main(_params: dict[str, Any], fds: list[int]) -> int:
     launch.prepare()
     gc.collect()
     gc.freeze()
-    while (received := control.receive()) is not None:
-        message, passed = received
-        _fork_away(message, passed, control)
-        for fd in passed:
-            os.close(fd)
+    poll = select.poll()
+    poll.register(control.fileno(), select.POLLIN)
+    while poll.poll() and _fork_away(control):
+        pass
     return 0
 
 
-def _fork_away(message: dict[str, Any], passed: list[int], control: Channel) -> None:
-    """Fork twice, so that the process belongs to nobody and survives the end of whoever asked."""
+def _fork_away(control: Channel) -> bool:
+    """Fork twice, so that the process belongs to nobody and survives the end of whoever asked.
+
+    False when nobody asks any more. Only the child reads the message: what every later child inherits must hold no
+    variables of other containers.
+    """
     child = os.fork()
     if child != 0:
-        os.waitpid(child, 0)
-        return
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != _AT_AN_END
     try:
+        received = control.receive()
+        if received is None:
+            os._exit(_AT_AN_END)
+        message, passed = received
         os.setsid()
         if os.fork() == 0:
             control.close()
