@@ -194,7 +194,7 @@ class Manager:
         after = container.read(found.bundle) or container.read(Path(state.gone(str(found.bundle))))
         if after is None:
             raise errors.ContainerNotFound(f"no container {found.name}: it was removed")
-        told = after.exit or restarts.last_exit(after.bundle)
+        told = found.exit or after.exit or restarts.last_exit(after.bundle)
         return ExitStatus(0) if told is None else told
 
     def logs(

@@ -92,6 +92,16 @@ def stop(found: Container) -> None:
         _wake(record["shim"])
 
 
+def forget(found: Container) -> None:
+    """Count from nothing: a person starts it. How it ended last stays known to those who still wait for that."""
+    end = state.read(f"{found.bundle}/{state.EXIT}")
+    if end is not None:
+        record = {"count": 0, "delay": 0.0, "shim": None, "exit": end}
+        state.write(f"{found.bundle}/{state.RESTART}", record, sync=False)
+    else:
+        (found.bundle / state.RESTART).unlink(missing_ok=True)
+
+
 def due(found: Container) -> bool:
     """Whether its policy wants it to run and nobody is there to start it: after a boot, or when its shim was killed.
 

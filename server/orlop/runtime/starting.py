@@ -41,8 +41,9 @@ class Starter:
         plan = networks.choose(found.spec.network, state_dir=self._run_dir / "network", job=job)
         if plan.note:
             job.note(plan.note, "warning")
-        old = (state.EXIT, state.STATE, state.PAUSED, state.PORTS, "address", state.STOPPED)
-        for name in old if again else (*old, state.RESTART):
+        if not again:
+            restarts.forget(found)
+        for name in (state.EXIT, state.STATE, state.PAUSED, state.PORTS, "address", state.STOPPED):
             with contextlib.suppress(FileNotFoundError):
                 (found.bundle / name).unlink()
         slirp = plan.means == "slirp4netns"
