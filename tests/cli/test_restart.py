@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -55,11 +56,11 @@ def _run(terminal: Terminal, name: str, policy: str) -> Path:
     return terminal.root / "containers" / made.strip()
 
 
-def _into_back_off(terminal: Terminal, name: str, bundle: Path) -> None:
-    """End the program when it has a long row of restarts behind it, so that the wait for the next one is a minute."""
+def _into_back_off(terminal: Terminal, name: str, bundle: Path, last: float = 30.0) -> None:
+    """End the program when it has a long row of restarts behind it; the wait for the next one is twice the last one."""
     # What a shim leaves after many of them; as it is written, whole.
     draft = bundle / "restart.json.test"
-    draft.write_text(json.dumps({"count": 0, "delay": 30.0, "shim": None, "exit": {"code": 5}}))
+    draft.write_text(json.dumps({"count": 0, "delay": last, "shim": None, "exit": {"code": 5}}))
     draft.chmod(0o644)
     draft.rename(bundle / "restart.json")
     terminal("kill", "-s", "USR2", name)
@@ -159,29 +160,41 @@ def _gone(pid: int) -> bool:
         return True
 
 
-def test_a_restarted_container_has_its_network_and_ports_again(shared_terminal: Terminal, named: str) -> None:
-    program = "test -e /n || { touch /n; exit 1; }; echo well > /index.html; exec httpd -f -p 80 -h /"
-    shared_terminal(
-        "run", "-d", "--name", named, "--restart", "on-failure", "-p", "127.0.0.1::80", "busybox", "sh", "-c", program
+def test_a_restarted_container_has_its_network_and_ports_again_or_says_why_not(
+    shared_terminal: Terminal, named: str
+) -> None:
+    terminal = shared_terminal
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    program = (
+        "test -e /n || { touch /n; exit 1; }; echo well > /index.html; trap 'exit 5' USR2; httpd -f -p 80 -h / & wait"
     )
+    words = ("run", "-d", "--name", named, "--restart", "on-failure", "-p", f"127.0.0.1:{port}:80", "busybox")
+    bundle = terminal.root / "containers" / terminal(*words, "sh", "-c", program).splitlines()[0]
 
     def again() -> bool:
-        found = _inspect(shared_terminal, named)
-        return found["RestartCount"] == 1 and found["State"]["Status"] == "running"
+        record = _record(bundle)
+        return record["count"] == 1 and record["shim"] is None and (bundle / "state.json").exists()
 
     _until("it runs again", again)
-    told = shared_terminal("port", named)
-    if not told:
+    if not terminal("port", named):
         pytest.skip("containers share the network of this host here")
 
     def answers() -> bool:
         try:
-            with urllib.request.urlopen(f"http://{told.split()[-1]}/", timeout=10) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as answer:
                 return bool(answer.read() == b"well\n")
         except OSError:
             return False
 
     _until("it answers at its port", answers)
+    _into_back_off(terminal, named, bundle, last=2.0)
+    with socket.create_server(("127.0.0.1", port)):
+        _until("it gives up", lambda: _record(bundle)["shim"] is None)
+        found = _inspect(terminal, named)["State"]
+    assert (found["Status"], found["ExitCode"]) == ("exited", 125)
+    assert "cannot restart the container: " in found["Error"]
+    assert str(port) in found["Error"]
 
 
 def test_limits_and_policy_are_changed_while_it_runs_and_while_it_does_not(

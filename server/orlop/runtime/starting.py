@@ -100,7 +100,9 @@ class Starter:
                 raise _start_error(message)
             elif "started" in message:
                 for name in message["ignored"]:
-                    job.note(f"the {name} limit is ignored: no control group can be made here", "warning")
+                    job.note(
+                        f"the {name.replace('_', '-')} limit is ignored: no control group can be made here", "warning"
+                    )
                 return
 
     def _connect(self, found: Container, plan: networks.Plan, pid: int, job: Job) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 
 import attrs
 
@@ -55,15 +56,23 @@ def _enforce(found: Container, limits: Limits, changed: list[str]) -> None:
             _move(last["init"]["pid"], cgroups.Group(new))
         cgroups.change(groups, attrs.asdict(limits), changed)  # type: ignore[arg-type]
     except OSError as error:
-        reason = "it uses more than that" if error.errno == 16 else (error.strerror or "there is none here").lower()
         names = ", ".join(f"--{key.replace('_', '-')}" if key != "pids" else "--pids-limit" for key in changed)
+        reason, hint = _reason(error)
         raise errors.Unavailable(
-            f"cannot update {found.name}: no control group takes {names}: {reason}",
-            hint="Give it more."
-            if error.errno == 16
-            else "Run as root, or in a control group that is delegated to"
-            " this user; a container that does not run can be updated anyway.",
+            f"cannot update {found.name}: no control group takes {names}: {reason}", hint=hint
         ) from error
+
+
+def _reason(error: OSError) -> tuple[str, str]:
+    match error.errno:
+        case errno.EBUSY:
+            return "it uses more than that", "Give it more."
+        case errno.EINVAL | errno.ERANGE:
+            return (error.strerror or "").lower(), "Choose a value that this host has, and its own control group."
+    return (error.strerror or "there is none here").lower(), (
+        "Run as root, or in a control group that is delegated to this user;"
+        " a container that does not run can be updated anyway."
+    )
 
 
 def _move(init: int, group: cgroups.Group) -> None:

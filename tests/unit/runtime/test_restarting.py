@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 
-from orlop.runtime.shim import health, restarting
+from orlop.runtime.shim import health, restarting, state
 
 
 def test_the_wait_doubles_up_to_a_minute_and_begins_anew_after_a_steady_run() -> None:
@@ -34,6 +37,31 @@ def test_the_wait_doubles_up_to_a_minute_and_begins_anew_after_a_steady_run() ->
 )
 def test_a_policy_decides(name: str, maximum: int, code: int, count: int, stopped: bool, again: bool) -> None:
     assert restarting.wanted({"name": name, "maximum": maximum}, code, count, stopped=stopped) is again
+
+
+def _files(bundle: Path, **files: dict[str, object]) -> None:
+    bundle.mkdir()
+    for name, value in files.items():
+        state.write(f"{bundle}/{name}.json", value)
+
+
+def test_who_gives_up_says_so_only_of_a_container_that_does_not_run(tmp_path: Path) -> None:
+    shim, own = {"pid": 1, "start": 0, "boot": "x"}, state.identity(os.getpid())
+    record = {"count": 2, "delay": 0.4, "shim": shim, "exit": {"code": 3}}
+    # The start had succeeded when the process behind it was killed.
+    running, ended = tmp_path / "running", tmp_path / "ended"
+    _files(running, state={"init": own}, restart=record)
+    restarting.give_up(str(running), shim, "killed")
+    assert not (running / "exit.json").exists()
+    _files(ended, restart=record, exit={"code": 3, "error": None})
+    restarting.give_up(str(ended), {**shim, "pid": 2}, "not mine to say")
+    assert state.read(f"{ended}/restart.json") == record
+    restarting.give_up(str(ended), shim, "killed")
+    told = state.read(f"{ended}/exit.json")
+    assert told is not None
+    assert (told["code"], told["error"]) == (125, "cannot restart the container: killed")
+    for bundle in (running, ended):
+        assert state.read(f"{bundle}/restart.json") == {**record, "shim": None}
 
 
 HEALTH = {"interval": 30.0, "timeout": 5.0, "start_period": 10.0, "start_interval": 1.0, "retries": 2}

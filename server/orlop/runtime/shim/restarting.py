@@ -107,7 +107,12 @@ def give_up(bundle: str, shim: dict[str, Any], reason: str) -> None:
             record = state.read(f"{bundle}/{state.RESTART}")
             if record is None or record["shim"] != shim:
                 return
-            settle(bundle, record, f"cannot restart the container: {reason}")
+            last = state.read(f"{bundle}/{state.STATE}")
+            if last is not None and state.alive(last["init"]) and not os.path.exists(f"{bundle}/{state.EXIT}"):
+                # It was killed when it had done its work but for telling so.
+                state.write(f"{bundle}/{state.RESTART}", {**record, "shim": None})
+            else:
+                settle(bundle, record, f"cannot restart the container: {reason}")
     except OSError:
         return  # it was removed
     state.announce(bundle)
