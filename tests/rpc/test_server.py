@@ -198,6 +198,44 @@ def test_a_container_is_committed_and_started_again(shared_terminal: Terminal) -
     shared_terminal("rmi", f"{name}:1")
 
 
+def test_an_open_window_hears_of_what_containers_do_by_themselves(shared_terminal: Terminal) -> None:
+    name = f"rpc-{os.urandom(4).hex()}"
+    program = "while ! test -e /end; do sleep 0.2; done; exit 4"
+
+    async def scene(editor: Editor) -> None:
+        async def shown() -> Any:
+            rows = (await editor.request("container/list", {"all": True})).containers
+            return next(row for row in rows if row.name == name)
+
+        async def heard(path: str) -> None:
+            """Change something inside, which nobody tells, and wait until the window is told."""
+            await asyncio.sleep(0.5)  # what was told before has arrived
+            editor.changes.clear()
+            shared_terminal("exec", name, "touch", path)
+            for _ in range(600):
+                if editor.changes:
+                    return
+                await asyncio.sleep(0.05)
+            raise AssertionError(f"not told after {path}")
+
+        row = await shown()
+        assert (row.state, row.health) == ("running", "starting")
+        await heard("/well")
+        assert (await shown()).health == "healthy"
+        await heard("/end")
+        row = await shown()
+        assert (row.state, row.exitCode, row.health) == ("exited", 4, None)
+
+    shared_terminal(
+        "run", "-d", "--name", name, "--network", "none", "--health-cmd", "test -e /well", "--health-interval", "300ms",
+        "--health-start-period", "1h", "--health-start-interval", "300ms", "busybox", "sh", "-c", program,
+    )  # fmt: skip
+    try:
+        play(shared_terminal, scene)
+    finally:
+        shared_terminal("rm", "-f", name)
+
+
 def test_an_open_dockerfile_has_its_findings_published(shared_terminal: Terminal) -> None:
     async def scene(editor: Editor) -> None:
         item = types.TextDocumentItem(

@@ -10,6 +10,7 @@ const ICONS: Record<ContainerSummary["state"], [string, string | undefined]> = {
   running: ["debug-start", "debugIcon.startForeground"],
   created: ["circle-outline", undefined],
   paused: ["debug-pause", "debugIcon.pauseForeground"],
+  restarting: ["debug-restart", "debugIcon.restartForeground"],
   exited: ["debug-stop", undefined],
   dead: ["error", "problemsErrorIcon.foreground"],
 };
@@ -31,7 +32,7 @@ export class ContainerNode implements Node {
     const [icon, color] = ICONS[state];
     item.description = `${image} · ${status}`;
     item.iconPath = new vscode.ThemeIcon(icon, color === undefined ? undefined : new vscode.ThemeColor(color));
-    item.contextValue = `container;${state === "paused" ? "running" : state}`;
+    item.contextValue = `container;${state === "paused" || state === "restarting" ? "running" : state}`;
     item.accessibilityInformation = { label: `${name}, ${image}, ${status}` };
     return item;
   }

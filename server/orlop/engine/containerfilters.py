@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from orlop.core import errors
 from orlop.runtime.container import Container
 
-_STATUSES = ("created", "running", "paused", "exited")
+_STATUSES = ("created", "running", "paused", "restarting", "exited")
+_HEALTHS = ("starting", "healthy", "unhealthy", "none")
 
 
 def select(
@@ -41,6 +42,8 @@ def _test(kind: str, value: str, image_of: Callable[[str], str]) -> Callable[[Co
             return lambda each: each.status == value
         case "exited" if value.isdigit():
             return lambda each: each.exit is not None and each.status == "exited" and each.exit.code == int(value)
+        case "health" if value in _HEALTHS:
+            return lambda each: (each.health.status if each.health is not None else "none") == value
         case "label":
             name, equals, wanted = value.partition("=")
             return lambda each: name in each.labels and (not equals or each.labels[name] == wanted)
@@ -50,10 +53,14 @@ def _test(kind: str, value: str, image_of: Callable[[str], str]) -> Callable[[Co
         case "volume":
             return lambda each: _has_volume(each, value)
         case _:
-            hints: Mapping[str, str] = {"status": f"Use one of {', '.join(_STATUSES)}.", "exited": "Give an exit code."}
+            hints: Mapping[str, str] = {
+                "status": f"Use one of {', '.join(_STATUSES)}.",
+                "health": f"Use one of {', '.join(_HEALTHS)}.",
+                "exited": "Give an exit code.",
+            }
             raise errors.Invalid(
                 f"invalid filter {kind}={value}",
-                hint=hints.get(kind, "Use name, id, status, exited, label, ancestor or volume."),
+                hint=hints.get(kind, "Use name, id, status, health, exited, label, ancestor or volume."),
             )
 
 

@@ -13,11 +13,12 @@ import attrs
 from orlop.core import errors, imageconfig
 from orlop.core.digest import Digest
 from orlop.core.job import Job
-from orlop.engine import containerfilters, containerview, creation
+from orlop.engine import containerfilters, containerview, creation, limits, wishes
 from orlop.engine.creation import RunOptions
+from orlop.engine.limits import LimitWishes
 from orlop.engine.settings import Settings
 from orlop.rootfs.workshop import Workshop
-from orlop.runtime import usage
+from orlop.runtime import restarts, usage
 from orlop.runtime.container import Container, ImageOrigin
 from orlop.runtime.linux import freezer
 from orlop.runtime.logs import LogLine
@@ -85,6 +86,10 @@ class Containers:
         self._store.journal.bump(("containers",))
         return session
 
+    def due(self) -> tuple[Container, ...]:
+        """Those that their policies want to run while nobody is there to start them: after a boot, for one."""
+        return tuple(item for item in self.manager.list() if restarts.due(item))
+
     def attach(self, name: str) -> Session:
         """Connect to a running container."""
         return self.manager.attach(name)
@@ -111,6 +116,8 @@ class Containers:
         """
         try:
             found = self.manager.inspect(name)
+            if told is not None and found.spec.restart.name != "no":
+                return told  # it may run again already
             status = self.manager.wait(found.id, job)
         except errors.ContainerNotFound:
             if told is None:
@@ -130,6 +137,7 @@ class Containers:
     def kill(self, name: str, signal: str) -> None:
         """Send a signal."""
         self.manager.kill(name, signal)
+        self._store.journal.bump(("containers",))
 
     def wait(self, name: str, job: Job) -> ExitStatus:
         """Wait for the end."""
@@ -152,6 +160,14 @@ class Containers:
     def rename(self, name: str, new: str, job: Job) -> None:
         """Give it another name."""
         self.manager.rename(name, new, job)
+        self._store.journal.bump(("containers",))
+
+    def update(self, name: str, asked: LimitWishes, restart: str | None, job: Job) -> None:
+        """Change limits and restart policy, of a running container at once; raises `Invalid`, `Unavailable`."""
+        policy = None if restart is None else wishes.restart(restart)
+        self.manager.update(
+            name, job, lambda spec: (limits.wished(asked, spec.limits), spec.restart if policy is None else policy)
+        )
         self._store.journal.bump(("containers",))
 
     def prune(self, job: Job) -> tuple[str, ...]:

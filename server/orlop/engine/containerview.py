@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from orlop.runtime.container import Container
+from orlop.runtime.container import Container, HealthState
 from orlop.runtime.network.ports import ALL_IPV4
-from orlop.runtime.spec import Mount
+from orlop.runtime.spec import Limits, Mount
 
 # How the path of a volume's directory goes: that of all volumes, and what is in each.
 VOLUME_PLACE = ("volumes", "_data")
@@ -26,16 +26,21 @@ def document(item: Container) -> dict[str, Any]:
             "Status": item.status,
             "Running": item.alive,
             "Paused": item.status == "paused",
+            "Restarting": item.status == "restarting",
             "OOMKilled": bool(item.exit and item.exit.oom),
             "Pid": item.pid or 0,
             "ExitCode": code,
             "Error": (item.exit.error if item.exit else None) or "",
             "StartedAt": _time(item.started),
             "FinishedAt": _time(item.finished),
+            **({"Health": _health(item.health)} if item.health is not None else {}),
         },
         "Image": item.image.id,
         "Name": f"/{item.name}",
+        "RestartCount": item.restarts,
         "HostConfig": {
+            "RestartPolicy": {"Name": spec.restart.name, "MaximumRetryCount": spec.restart.maximum},
+            **_limits(spec.limits),
             "NetworkMode": spec.network,
             "AutoRemove": item.auto_remove,
             "ReadonlyRootfs": spec.rootfs.readonly,
@@ -51,9 +56,34 @@ def document(item: Container) -> dict[str, Any]:
             "Image": item.image.name,
             "WorkingDir": spec.cwd,
             "Labels": dict(item.labels),
+            **({"Healthcheck": item.config["Healthcheck"]} if item.config.get("Healthcheck") else {}),
         },
         "Mounts": [_mount(each) for each in spec.mounts if not each.source.startswith(f"{item.bundle}/")],
         "NetworkSettings": {"IPAddress": item.address or "", "Ports": _ports(item)},
+    }
+
+
+def _health(health: HealthState) -> dict[str, Any]:
+    return {
+        "Status": health.status,
+        "FailingStreak": health.streak,
+        "Log": [
+            {"Start": _time(each.start), "End": _time(each.end), "ExitCode": each.code, "Output": each.output}
+            for each in health.log
+        ],
+    }
+
+
+def _limits(limits: Limits) -> dict[str, Any]:
+    """Zero stands for none, as in Docker; there `PidsLimit` alone is null."""
+    return {
+        "Memory": limits.memory or 0,
+        "MemorySwap": limits.memory_swap or 0,
+        "MemoryReservation": limits.memory_reservation or 0,
+        "NanoCpus": round((limits.cpus or 0) * 1e9),
+        "CpuShares": limits.cpu_shares or 0,
+        "CpusetCpus": limits.cpuset_cpus or "",
+        "PidsLimit": limits.pids,
     }
 
 

@@ -168,7 +168,7 @@ class Copies:
     def _open(self, found: Container, *, writing: bool, job: Job) -> Iterator[tuple[dict[str, Any], tuple[int, ...]]]:
         """How a task gets at the files; a container that does not run is kept from starting meanwhile."""
         with self._manager.locked(found.id, job) as current:
-            if not current.alive:
+            if current.pid is None:
                 yield _layers(current, writing=writing), ()
                 return
             fd = self._manager.root(current)

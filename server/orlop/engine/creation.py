@@ -9,22 +9,21 @@ import attrs
 
 from orlop.core import errors
 from orlop.core.imageconfig import DEFAULT_PATH, RunConfig
-from orlop.engine import wishes
+from orlop.engine import healthwishes, limits, wishes
+from orlop.engine.limits import LimitWishes
 from orlop.engine.wishes import MountWish
 from orlop.rootfs import snapshots
 from orlop.runtime.linux import capabilities
 from orlop.runtime.network import ports
-from orlop.runtime.spec import SHM_SIZE, ContainerSpec, Limits, Mount, NetworkMode, Rlimit, Rootfs
+from orlop.runtime.spec import SHM_SIZE, ContainerSpec, Mount, NetworkMode, Rlimit, Rootfs
 from orlop.store.images import Image
 from orlop.store.store import Store
 
-# Docker refuses less: not even a shell would start.
-_LEAST_MEMORY = 6 << 20
 _NETWORKS: Mapping[str, NetworkMode] = {"default": "private", "bridge": "private", "none": "none", "host": "host"}
 
 
 @attrs.frozen(kw_only=True)
-class RunOptions:
+class RunOptions(LimitWishes):
     """One container as a front-end asks for it; None means what the image says."""
 
     image: str
@@ -56,13 +55,18 @@ class RunOptions:
     privileged: bool = False
     no_new_privs: bool = False
     seccomp: bool = True
-    memory: str | None = None
-    cpus: float | None = None
-    pids_limit: int | None = None
     ulimits: tuple[str, ...] = ()
     shm_size: str | None = None
     stop_signal: str | None = None
     stop_timeout: float | None = None
+    restart: str = "no"
+    health_cmd: str | None = None
+    health_interval: str | None = None
+    health_timeout: str | None = None
+    health_start_period: str | None = None
+    health_start_interval: str | None = None
+    health_retries: int | None = None
+    no_healthcheck: bool = False
 
 
 def configuration(config: RunConfig, options: RunOptions) -> RunConfig:
@@ -84,6 +88,7 @@ def configuration(config: RunConfig, options: RunOptions) -> RunConfig:
         exposed_ports=tuple(sorted({*config.exposed_ports, *_exposed(options)})),
         volumes=tuple(sorted({*config.volumes, *(wish.target for wish in _own_volumes(options))})),
         stop_signal=options.stop_signal or config.stop_signal,
+        healthcheck=healthwishes.check(config.healthcheck, options),
         on_build=(),
         shell=None,
     )
@@ -140,7 +145,9 @@ def specification(store: Store, image: Image, options: RunOptions, mounted: tupl
         no_new_privs=options.no_new_privs,
         shm_size=SHM_SIZE if options.shm_size is None else wishes.size(options.shm_size, "--shm-size"),
         rlimits=(*_default_limits(options), *map(wishes.ulimit, options.ulimits)),
-        limits=_limits(options),
+        limits=limits.wished(options),
+        restart=wishes.restart(options.restart),
+        health=healthwishes.health(config.healthcheck, image.config.config.shell),
         **_powers(options),
     )
 
@@ -163,18 +170,6 @@ def _default_limits(options: RunOptions) -> tuple[Rlimit, ...]:
     """No core dumps, unless somebody asks for them: the kernel hands them to a program of the host."""
     asked = any(text.partition("=")[0] == "core" for text in options.ulimits)
     return () if asked else (Rlimit("core", 0, 0),)
-
-
-def _limits(options: RunOptions) -> Limits:
-    memory = None if options.memory in (None, "0") else wishes.size(options.memory or "", "--memory")
-    if memory is not None and memory < _LEAST_MEMORY:
-        raise errors.Invalid(
-            f"invalid value for --memory: {options.memory!r}: the least is 6m", hint="Give it some more."
-        )
-    if options.cpus is not None and options.cpus < 0:
-        raise errors.Invalid(f"invalid value for --cpus: {options.cpus:g}", hint="Give a number such as 1.5.")
-    pids = options.pids_limit if options.pids_limit is not None and options.pids_limit > 0 else None
-    return Limits(memory, pids, options.cpus or None)
 
 
 def _ports(config: RunConfig, options: RunOptions) -> tuple[str, ...]:

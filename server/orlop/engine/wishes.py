@@ -10,7 +10,7 @@ from typing import Literal
 import attrs
 
 from orlop.core import errors
-from orlop.runtime.spec import Rlimit
+from orlop.runtime.spec import Restart, Rlimit
 
 _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([bkmgt]?)(?:i?b)?", re.IGNORECASE)
@@ -55,6 +55,51 @@ def ulimit(text: str) -> Rlimit:
     if high != -1 and (low > high or low == -1):
         raise errors.Invalid(f"invalid ulimit {text!r}: the soft limit is above the hard one")
     return Rlimit(name, low, high)
+
+
+def restart(text: str) -> Restart:
+    """`no`, `always`, `unless-stopped`, `on-failure[:N]` (docker/cli, opts/parse.go); nothing is `no`."""
+    name, colon, count = text.partition(":")
+    hint = "Use no, on-failure[:N], always or unless-stopped."
+    if colon and not name:
+        raise errors.Invalid("invalid restart policy format: no policy provided before colon", hint=hint)
+    if count and re.fullmatch(r"[+-]?[0-9]+", count) is None:
+        raise errors.Invalid("invalid restart policy format: maximum retry count must be an integer", hint=hint)
+    maximum = int(count or 0)
+    match name:
+        case "on-failure" if maximum < 0:
+            raise errors.Invalid("invalid restart policy: maximum retry count cannot be negative", hint=hint)
+        case "on-failure":
+            return Restart(name, maximum)
+        case "" | "no" | "always" | "unless-stopped" if maximum:
+            raise errors.Invalid(
+                "invalid restart policy: maximum retry count can only be used with 'on-failure'", hint=hint
+            )
+        case "":
+            return Restart()
+        case "no" | "always" | "unless-stopped":
+            return Restart(name)
+    raise errors.Invalid(
+        f"invalid restart policy: unknown policy '{name}'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'"
+    )
+
+
+def duration(text: str, what: str) -> int:
+    """Nanoseconds of Go's `1m30s` for a health check, 0 or at least a millisecond; raises `Invalid`."""
+    # A terminal verb that asks for no duration does not read the language.
+    from orlop.dockerfile import durations  # noqa: PLC0415
+
+    try:
+        value = durations.parse(text)
+    except durations.DurationError as error:
+        raise errors.Invalid(
+            f"invalid argument {text!r} for {what}: {error}", hint="Write a time such as 30s or 1m30s."
+        ) from None
+    if value < 0:
+        raise errors.Invalid(f"{what} cannot be negative")
+    if 0 < value < 1_000_000:
+        raise errors.Invalid(f"{what} cannot be less than 1ms")
+    return value
 
 
 def volume(text: str) -> MountWish:

@@ -18,7 +18,7 @@ class ContainerListParams:
 
 @attrs.frozen(kw_only=True)
 class ContainerSummary:
-    """One container; times are RFC 3339."""
+    """One container; times are RFC 3339. `health` is null when nothing checks it."""
 
     id: str
     name: str
@@ -26,9 +26,10 @@ class ContainerSummary:
     image_id: str
     command: str
     created: str
-    state: Literal["created", "running", "paused", "exited", "dead"]
+    state: Literal["created", "running", "paused", "restarting", "exited", "dead"]
     status: str
     exit_code: int | None
+    health: Literal["starting", "healthy", "unhealthy"] | None
 
 
 @attrs.frozen(kw_only=True)

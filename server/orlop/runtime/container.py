@@ -14,7 +14,7 @@ from orlop.runtime.network.ports import Port
 from orlop.runtime.shim import state
 from orlop.runtime.spec import ContainerSpec, ExitStatus
 
-Status = Literal["created", "running", "paused", "exited"]
+Status = Literal["created", "running", "paused", "restarting", "exited"]
 # What is said of a container whose shim was killed: it has ended, nobody knows how.
 UNKNOWN_EXIT = ExitStatus(255, error="the exit code is unknown: the container's shim was killed")
 
@@ -32,8 +32,9 @@ class Container:
     """One container; times are Unix seconds, `pid` is that of its first process while it runs.
 
     `exit` is the end of the last run. `means` says how its network works (`bridge`, `slirp4netns`, `host` …), `ports`
-    are those of this host that it holds. `config` is the image's configuration as the container changed it, in Docker's
-    spelling (`imageconfig.write_run_config`).
+    are those of this host that it holds. `restarts` counts the starts by its policy since the last one by a person.
+    `config` is the image's configuration as the container changed it, in Docker's spelling
+    (`imageconfig.write_run_config`).
     """
 
     id: str
@@ -54,11 +55,32 @@ class Container:
     address: str | None = None
     config: Mapping[str, Any] = attrs.field(factory=dict)
     ports: tuple[Port, ...] = ()
+    restarts: int = 0
+    health: HealthState | None = None
 
     @property
     def alive(self) -> bool:
-        """Whether it has processes, paused or not."""
-        return self.status in ("running", "paused")
+        """Whether it has processes, paused or not, or will have by its policy: what Docker calls running."""
+        return self.status in ("running", "paused", "restarting")
+
+
+@attrs.frozen(slots=True)
+class HealthCheck:
+    """One run of the health check; times are Unix seconds, the code is -1 when it took too long."""
+
+    start: float
+    end: float
+    code: int
+    output: str
+
+
+@attrs.frozen(slots=True)
+class HealthState:
+    """How well a container is, the failures in a row, and its newest checks, oldest first."""
+
+    status: Literal["starting", "healthy", "unhealthy"]
+    streak: int
+    log: tuple[HealthCheck, ...]
 
 
 def read(bundle: Path) -> Container | None:
@@ -70,7 +92,7 @@ def read(bundle: Path) -> Container | None:
         # The end before the start: a start removes the old end first, so both are of one run.
         last = state.read(f"{bundle}/{state.STATE}")
         end = state.read(f"{bundle}/{state.EXIT}")
-        return _container(bundle, config, last, end)
+        return _container(bundle, config, last, end, state.read(f"{bundle}/{state.RESTART}"))
     except (KeyError, TypeError, ValueError, OSError) as error:
         raise errors.Corrupt(
             f"cannot read container {bundle.name}: {error}", hint="Remove it with `orlop rm --force`."
@@ -78,7 +100,11 @@ def read(bundle: Path) -> Container | None:
 
 
 def _container(
-    bundle: Path, config: Mapping[str, Any], last: dict[str, Any] | None, end: dict[str, Any] | None
+    bundle: Path,
+    config: Mapping[str, Any],
+    last: dict[str, Any] | None,
+    end: dict[str, Any] | None,
+    again: dict[str, Any] | None,
 ) -> Container:
     status: Status = "created"
     exit_status: ExitStatus | None = None
@@ -86,6 +112,9 @@ def _container(
     if running:
         paused = state.read(f"{bundle}/{state.PAUSED}")
         status = "paused" if paused is not None and last is not None and paused["run"] == last["init"] else "running"
+    elif again is not None and state.alive(again["shim"]):
+        end = end or again["exit"]
+        status, exit_status = "restarting", exit_of(end)
     elif end is not None:
         status, exit_status = "exited", exit_of(end)
     elif last is not None:
@@ -111,6 +140,8 @@ def _container(
         address=_address(bundle) if running else None,
         config=config.get("config") or {},
         ports=_ports(bundle) if running else (),
+        restarts=again["count"] if again is not None else 0,
+        health=_health(bundle, last, running=running) if config["spec"].get("health") else None,
     )
 
 
@@ -124,6 +155,18 @@ def _address(bundle: Path) -> str | None:
         return (bundle / "address").read_text(encoding="ascii").strip() or None
     except FileNotFoundError:
         return None
+
+
+def _health(bundle: Path, last: Mapping[str, Any] | None, *, running: bool) -> HealthState | None:
+    """As Docker tells it: starting until the first check, and unhealthy once nobody checks any more."""
+    if last is None:
+        return None
+    found = state.read(f"{bundle}/{state.HEALTH}") or {"run": None, "status": "starting", "streak": 0, "log": []}
+    current = found["run"] == last["init"]
+    log = tuple(HealthCheck(*row) for row in found["log"])
+    if not running:
+        return HealthState("unhealthy", found["streak"], log)
+    return HealthState(found["status"] if current else "starting", found["streak"] if current else 0, log)
 
 
 def _ports(bundle: Path) -> tuple[Port, ...]:

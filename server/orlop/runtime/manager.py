@@ -16,17 +16,18 @@ import attrs
 
 from orlop.core import errors
 from orlop.core.job import Job
-from orlop.runtime import bundles, container, logs, pausing, sessions, userns
+from orlop.runtime import bundles, container, logs, pausing, restarts, sessions, updating, userns
 from orlop.runtime.container import Container, ImageOrigin
 from orlop.runtime.linux import signals
 from orlop.runtime.sessions import ExecSession, Session
 from orlop.runtime.shim import state
 from orlop.runtime.shims import Shims
-from orlop.runtime.spec import ContainerSpec, ExitStatus
+from orlop.runtime.spec import ContainerSpec, ExitStatus, Limits, Restart
 from orlop.runtime.starting import Starter
 
 # A front-end that saw its container end removes it itself, within this many seconds.
 _PATIENCE = 10.0
+_LOOK_AGAIN = 0.05
 
 
 class Manager:
@@ -155,18 +156,26 @@ class Manager:
         return session
 
     def kill(self, text: str, signal: str = "SIGKILL") -> None:
-        """Send a signal, by name or number, to the first process of a running container."""
+        """Send a signal, by name or number, to the first process of a running container.
+
+        One that is to end it ends its restarts as well.
+        """
         number = signals.number(signal)
-        found = self._running(text)
+        found = self.inspect(text)
+        if found.alive and number in (signals_module.SIGKILL, signals.number(found.spec.stop_signal)):
+            found = self._let_end(found, Job())
+            if not found.alive:
+                return
+        found = self._running(found.id)
         if not _send_signal(found.bundle, number):
             raise errors.Conflict(f"cannot kill {found.name}: it is not running")
 
     def stop(self, text: str, job: Job, *, timeout: float | None = None) -> ExitStatus:
         """Ask a container to end by its stop signal, kill it after `timeout` seconds; returns how it ended.
 
-        One that does not run is left as it is.
+        One that does not run is left as it is, except that one that waits to be started again no longer does.
         """
-        found = self.inspect(text)
+        found = self._let_end(self.inspect(text), job)
         if found.alive and _send_signal(found.bundle, signals.number(found.spec.stop_signal)):
             patience = found.spec.stop_timeout if timeout is None else timeout
             if not self._ended_within(found, patience, job):
@@ -174,14 +183,19 @@ class Manager:
         return self.wait(found.id, job)
 
     def wait(self, text: str, job: Job) -> ExitStatus:
-        """Wait until a container ends, and say how; at once when it does not run. Raises `Cancelled`."""
+        """Wait until a run of a container ends, and say how; at once when it does not run. Raises `Cancelled`."""
         found = self.inspect(text)
+        while found.status == "restarting":
+            job.token.wait(_LOOK_AGAIN)
+            job.checkpoint()
+            found = self.inspect(found.id)
         self._ended_within(found, None, job)
         # The first process is gone a moment after its end is on disk, except when the shim was killed.
         after = container.read(found.bundle) or container.read(Path(state.gone(str(found.bundle))))
         if after is None:
             raise errors.ContainerNotFound(f"no container {found.name}: it was removed")
-        return after.exit or ExitStatus(0)
+        told = found.exit or after.exit or restarts.last_exit(after.bundle)
+        return ExitStatus(0) if told is None else told
 
     def logs(
         self, text: str, job: Job, *, tail: int | None = None, since: str = "", follow: bool = False
@@ -197,8 +211,10 @@ class Manager:
         if found.alive:
             if not force:
                 raise errors.Conflict(
-                    f"cannot remove {found.name}: it is running", hint="Stop it first, or remove it with --force."
+                    f"cannot remove {found.name}: it is {found.status}",
+                    hint="Stop it first, or remove it with --force.",
                 )
+            self._let_end(found, job)
             _send_signal(found.bundle, signals_module.SIGKILL)
             self._ended_within(found, None, job)
         try:
@@ -217,6 +233,14 @@ class Manager:
         found = self.inspect(text)
         with self._bundles.locked(found.bundle, job):
             self._bundles.rename(found.bundle, name)
+        return self.inspect(found.id)
+
+    def update(self, text: str, job: Job, change: Callable[[ContainerSpec], tuple[Limits, Restart]]) -> Container:
+        """Change what `change` makes of its limits and policy; see `updating.update`."""
+        found = self.inspect(text)
+        with self._bundles.locked(found.bundle, job):
+            current = self.inspect(found.id)
+            updating.update(current, *change(current.spec))
         return self.inspect(found.id)
 
     def pause(self, text: str, job: Job) -> Container:
@@ -256,7 +280,7 @@ class Manager:
 
     def stubs(self, found: Container) -> Mapping[str, Any]:
         """The mount points in the upper directory of a running container that were made for it (`init.stubs`)."""
-        last = state.read(f"{found.bundle}/{state.STATE}") if found.alive else None
+        last = state.read(f"{found.bundle}/{state.STATE}") if found.pid is not None else None
         record: Mapping[str, Any] = (last or {}).get("stubs") or {}
         return record
 
@@ -279,8 +303,20 @@ class Manager:
             self._remove_tree(path)
         return tuple(gone)
 
+    def _let_end(self, found: Container, job: Job) -> Container:
+        """Have the run that goes on be the last one, and return the container as it is then."""
+        alone = self._bundles.locked(found.bundle, job) if found.spec.restart.name != "no" else contextlib.nullcontext()
+        with alone:
+            current = self.inspect(found.id)
+            restarts.stop(current)
+        return self.inspect(found.id) if current.status == "restarting" else current
+
     def _running(self, text: str) -> Container:
         found = self.inspect(text)
+        if found.status == "restarting":
+            raise errors.Conflict(
+                f"the container {found.name} is restarting", hint="Wait until it runs; its log may say why it ended."
+            )
         if not found.alive:
             raise errors.Conflict(
                 f"the container {found.name} is not running", hint=f"Start it with `orlop start {found.name}`."

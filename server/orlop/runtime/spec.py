@@ -85,11 +85,39 @@ class Rlimit:
 
 @attrs.frozen(slots=True)
 class Limits:
-    """What a control group enforces where one is available: bytes, processes, CPUs; None for no limit."""
+    """What a control group enforces where one is available: bytes, processes, CPUs; None for no limit.
+
+    `memory_swap` is memory and swap together, -1 for any amount of swap; `cpu_shares` weigh against 1024; `cpuset_cpus`
+    are processors by number (`0-2,4`).
+    """
 
     memory: int | None = None
     pids: int | None = None
     cpus: float | None = None
+    memory_swap: int | None = None
+    memory_reservation: int | None = None
+    cpu_shares: int | None = None
+    cpuset_cpus: str | None = None
+
+
+@attrs.frozen(slots=True)
+class Restart:
+    """When a container is started again after its end; `maximum` is the most often for `on-failure`, 0 for no bound."""
+
+    name: Literal["no", "on-failure", "always", "unless-stopped"] = "no"
+    maximum: int = 0
+
+
+@attrs.frozen(slots=True, kw_only=True)
+class Health:
+    """The program that tells by its exit code whether a container is well, and when it is run; times in seconds."""
+
+    args: tuple[str, ...]
+    interval: float = 30.0
+    timeout: float = 30.0
+    start_period: float = 0.0
+    start_interval: float = 5.0
+    retries: int = 3
 
 
 @attrs.frozen(slots=True, kw_only=True)
@@ -132,6 +160,8 @@ class ContainerSpec:
     init: bool = False
     limits: Limits = Limits()
     ports: tuple[str, ...] = ()
+    restart: Restart = Restart()
+    health: Health | None = None
 
     def to_json(self) -> SpecJson:
         """The spec as JSON values, keys as the fields are called."""
@@ -144,6 +174,9 @@ class ContainerSpec:
         try:
             values["rootfs"] = Rootfs(**_tuples(values["rootfs"]))
             values["limits"] = Limits(**values.get("limits", {}))
+            values["restart"] = Restart(**values.get("restart", {}))
+            health = values.get("health")
+            values["health"] = Health(**_tuples(health)) if health is not None else None
             for name, kind in (("mounts", Mount), ("files", InlineFile), ("rlimits", Rlimit)):
                 values[name] = tuple(kind(**_tuples(each)) for each in values.get(name, ()))
             return cls(**_tuples(values))
@@ -206,6 +239,10 @@ class LimitsJson(TypedDict):
     memory: int | None
     pids: int | None
     cpus: float | None
+    memory_swap: NotRequired[int | None]
+    memory_reservation: NotRequired[int | None]
+    cpu_shares: NotRequired[int | None]
+    cpuset_cpus: NotRequired[str | None]
 
 
 class SpecJson(TypedDict):
@@ -240,6 +277,8 @@ class SpecJson(TypedDict):
     init: bool
     limits: LimitsJson
     ports: list[str]
+    restart: NotRequired[dict[str, Any]]
+    health: NotRequired[dict[str, Any] | None]
 
 
 def _plain(_owner: type, _field: attrs.Attribute[Any] | None, value: Any) -> Any:

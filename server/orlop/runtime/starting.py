@@ -11,7 +11,7 @@ from typing import Any
 
 from orlop.core import errors
 from orlop.core.job import Job
-from orlop.runtime import userns
+from orlop.runtime import restarts, userns
 from orlop.runtime.container import Container
 from orlop.runtime.linux.channel import Channel
 from orlop.runtime.network import attach as networks
@@ -31,15 +31,19 @@ class Starter:
         self._mapping = mapping
         self._shims = shims
 
-    def start(self, found: Container, job: Job, *, foreground: bool, size: tuple[int, int] | None) -> Session | None:
-        """See `Manager.start`."""
+    def start(
+        self, found: Container, job: Job, *, foreground: bool, size: tuple[int, int] | None, again: bool = False
+    ) -> Session | None:
+        """See `Manager.start`; `again` is for a start by the container's policy, which counts on."""
         path = str(self._run_dir / f"{found.id[:12]}.sock")
         if len(os.fsencode(path)) > _LONGEST_SOCKET:
             raise errors.Invalid(f"the path {path} is too long for a socket", hint="Choose a shorter run directory.")
         plan = networks.choose(found.spec.network, state_dir=self._run_dir / "network", job=job)
         if plan.note:
             job.note(plan.note, "warning")
-        for name in (state.EXIT, state.STATE, state.PAUSED, state.PORTS, "address"):
+        if not again:
+            restarts.forget(found)
+        for name in (state.EXIT, state.STATE, state.PAUSED, state.PORTS, "address", state.STOPPED):
             with contextlib.suppress(FileNotFoundError):
                 (found.bundle / name).unlink()
         slirp = plan.means == "slirp4netns"
@@ -53,6 +57,7 @@ class Starter:
             "means": plan.means,
             "size": list(size) if size is not None else None,
             "client": foreground,
+            "starter": restarts.starter(found, self._run_dir),
             "proxy": ports.proxy_params(listeners, user_namespace=self._mapping.kind != "identity"),
         }
         opened = [each.port for each in listeners]
@@ -95,7 +100,9 @@ class Starter:
                 raise _start_error(message)
             elif "started" in message:
                 for name in message["ignored"]:
-                    job.note(f"the {name} limit is ignored: no control group can be made here", "warning")
+                    job.note(
+                        f"the {name.replace('_', '-')} limit is ignored: no control group can be made here", "warning"
+                    )
                 return
 
     def _connect(self, found: Container, plan: networks.Plan, pid: int, job: Job) -> dict[str, Any]:

@@ -28,7 +28,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-l", "--latest", action="store_true", help="only the newest, running or not")
     parser.add_argument("-n", "--last", type=int, help="only so many of the newest, running or not")
     parser.add_argument(
-        "-f", "--filter", action="append", default=[], help="name=, id=, status=, exited=, label=, ancestor=, volume="
+        "-f",
+        "--filter",
+        action="append",
+        default=[],
+        help="name=, id=, status=, health=, exited=, label=, ancestor=, volume=",
     )
     parser.add_argument("--no-trunc", action="store_true", help="whole IDs and commands")
     parser.add_argument("--format", help="'json', 'table …' or a template such as '{{.Names}}'")
@@ -49,14 +53,21 @@ def run(arguments: argparse.Namespace, engine: Engine) -> int:
 
 
 def status(item: Container, now: float) -> str:
-    """`Up 3 minutes`, `Exited (0) 2 hours ago`, `Created`."""
-    if item.alive:
-        paused = " (Paused)" if item.status == "paused" else ""
-        return f"Up {output.duration(now - (item.started or now))}{paused}"
-    if item.status == "exited":
+    """`Up 3 minutes (healthy)`, `Restarting (1) 4 seconds ago`, `Exited (0) 2 hours ago`, `Created`."""
+    if item.status in ("restarting", "exited"):
         code = item.exit.code if item.exit else 0
-        return f"Exited ({code}) {output.duration(now - (item.finished or now))} ago"
+        return f"{item.status.title()} ({code}) {output.duration(now - (item.finished or now))} ago"
+    if item.alive:
+        return f"Up {output.duration(now - (item.started or now))}{_addition(item)}"
     return "Created"
+
+
+def _addition(item: Container) -> str:
+    if item.status == "paused":
+        return " (Paused)"
+    if item.health is None:
+        return ""
+    return " (health: starting)" if item.health.status == "starting" else f" ({item.health.status})"
 
 
 def row(item: Container, *, whole: bool) -> dict[str, Any]:

@@ -63,16 +63,33 @@ def container_flags(parser: Parser) -> None:
     several("--cap-drop", metavar="NAME", help="capability not to have")
     add("--privileged", action="store_true", help="all capabilities, no filter of system calls (no further devices)")
     several("--security-opt", metavar="OPTION", help="no-new-privileges, or seccomp=unconfined")
-    add("-m", "--memory", metavar="SIZE", help="most memory, such as 512m")
-    add("--cpus", type=float, help="most processors, such as 1.5")
-    add("--pids-limit", type=int, help="most processes")
+    limit_flags(parser)
     several("--ulimit", metavar="NAME=SOFT[:HARD]", help="resource limit")
     add("--shm-size", metavar="SIZE", help="size of /dev/shm (64m)")
     add("--stop-signal", help="signal that ends it")
     add("--stop-timeout", type=float, help="seconds to wait for its end before it is killed")
-    add("--restart", default="no", help="only no: nothing runs in the background that could start it again")
+    add("--restart", default="no", metavar="POLICY", help="no, on-failure[:N], always or unless-stopped")
+    add("--health-cmd", metavar="COMMAND", help="what tells by its exit code whether the container is well")
+    add("--health-interval", metavar="TIME", help="time between two checks (30s)")
+    add("--health-timeout", metavar="TIME", help="most time that a check may take (30s)")
+    add("--health-retries", type=int, metavar="N", help="failures in a row that make it unhealthy (3)")
+    add("--health-start-period", metavar="TIME", help="time at the beginning in which failures do not count (0s)")
+    add("--health-start-interval", metavar="TIME", help="time between two checks in that period (5s)")
+    add("--no-healthcheck", action="store_true", help="do not carry out the image's check")
     add("--cidfile", help="write the container's ID into this file")
     add("--pull", default="missing", help="pull the image: missing (if it is not here), always or never")
+
+
+def limit_flags(parser: argparse.ArgumentParser) -> None:
+    """What `update` can change later."""
+    add = parser.add_argument
+    add("-m", "--memory", metavar="SIZE", help="most memory, such as 512m")
+    add("--memory-swap", metavar="SIZE", help="most memory and swap together, -1 for any swap")
+    add("--memory-reservation", metavar="SIZE", help="memory that it is left with when the host has little")
+    add("--cpus", type=float, help="most processors, such as 1.5")
+    add("-c", "--cpu-shares", type=int, metavar="N", help="weight against other containers (1024)")
+    add("--cpuset-cpus", metavar="LIST", help="processors it may run on, such as 0-2,4")
+    add("--pids-limit", type=int, help="most processes, -1 for any number")
 
 
 def run(arguments: argparse.Namespace, engine: Engine) -> int:
@@ -99,10 +116,9 @@ def run(arguments: argparse.Namespace, engine: Engine) -> int:
 
 def create(arguments: argparse.Namespace, engine: Engine) -> Container:
     """Create the container, and tell its ID in the file that was asked for."""
-    if arguments.restart not in ("no", ""):
-        raise errors.Unavailable(
-            f"cannot promise to restart the container ({arguments.restart}): nothing runs in the background",
-            hint="Leave --restart out, and start it again with `orlop start`.",
+    if arguments.rm and arguments.restart not in ("no", ""):
+        raise errors.Invalid(
+            "conflicting options: cannot specify both --restart and --rm", hint="Leave one of them out."
         )
     if arguments.cidfile and os.path.lexists(arguments.cidfile):
         raise errors.Conflict(f"the file {arguments.cidfile} exists already", hint="Delete it, or choose another.")
@@ -158,8 +174,20 @@ def _options(arguments: argparse.Namespace) -> RunOptions:
         cap_drop=tuple(arguments.cap_drop),
         privileged=arguments.privileged,
         memory=arguments.memory,
+        memory_swap=arguments.memory_swap,
+        memory_reservation=arguments.memory_reservation,
         cpus=arguments.cpus,
+        cpu_shares=arguments.cpu_shares,
+        cpuset_cpus=arguments.cpuset_cpus,
         pids_limit=arguments.pids_limit,
+        restart=arguments.restart,
+        health_cmd=arguments.health_cmd,
+        health_interval=arguments.health_interval,
+        health_timeout=arguments.health_timeout,
+        health_retries=arguments.health_retries,
+        health_start_period=arguments.health_start_period,
+        health_start_interval=arguments.health_start_interval,
+        no_healthcheck=arguments.no_healthcheck,
         ulimits=tuple(arguments.ulimit),
         shm_size=arguments.shm_size,
         stop_signal=arguments.stop_signal,

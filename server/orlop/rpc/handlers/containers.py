@@ -173,7 +173,9 @@ def _tell(event: Any, call: Call) -> None:
 
 def _summary(item: Container) -> containers.ContainerSummary:
     code = item.exit.code if item.exit is not None else None
-    status = {"created": "Created", "running": "Up", "paused": "Paused"}.get(item.status, f"Exited ({code})")
+    ended = f"{'Restarting' if item.status == 'restarting' else 'Exited'} ({code})"
+    status = {"created": "Created", "running": "Up", "paused": "Paused"}.get(item.status, ended)
+    health = item.health.status if item.health is not None and item.pid is not None else None
     return containers.ContainerSummary(
         id=item.id,
         name=item.name,
@@ -184,4 +186,5 @@ def _summary(item: Container) -> containers.ContainerSummary:
         state=item.status,
         status=status,
         exit_code=code,
+        health=health,
     )

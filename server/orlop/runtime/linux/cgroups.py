@@ -5,6 +5,7 @@ Nothing here is needed to run: without a writable hierarchy containers run witho
 
 from __future__ import annotations
 
+import errno
 import os
 
 from orlop.runtime.linux import syscalls
@@ -90,23 +91,60 @@ class Group:
                 continue  # a process is still on its way out; the next removal of the container tries again
 
 
+# Every limit in the order of setting: memory before swap, which cannot be less.
+KEYS = ("memory", "memory_swap", "memory_reservation", "pids", "cpus", "cpu_shares", "cpuset_cpus")
+
+
+def controller_of(key: str) -> str:
+    """The controller that enforces a limit."""
+    return {"pids": "pids", "cpus": "cpu", "cpu_shares": "cpu", "cpuset_cpus": "cpuset"}.get(key, "memory")
+
+
 def create(name: str, limits: LimitsJson) -> tuple[Group | None, list[str]]:
     """Groups that enforce the limits, and the names of those limits that this host cannot enforce."""
-    wanted = [key for key in ("memory", "pids", "cpus") if limits.get(key) is not None]
-    if not wanted:
-        return None, []
     paths: dict[str, str] = {}
     ignored = []
-    for key in wanted:
-        controller = "cpu" if key == "cpus" else key
+    for key in KEYS:
+        if limits.get(key) is None:
+            continue
         try:
-            path = _make(controller, name)
-            for file, value in _values(key, limits, unified=unified()):
+            path = _make(controller_of(key), name)
+            paths[controller_of(key)] = path
+            for file, value in _values(key, limits, path, unified=unified()):
                 write(f"{path}/{file}", value)
-            paths[controller] = path
         except OSError:
             ignored.append(key)
     return (Group(paths) if paths else None), ignored
+
+
+def extend(paths: dict[str, str], name: str, keys: list[str]) -> dict[str, str]:
+    """The groups of a container with those that `keys` need besides, empty as yet; raises `OSError`."""
+    found = dict(paths)
+    for key in keys:
+        found.setdefault(controller_of(key), _make(controller_of(key), name))
+    return found
+
+
+def change(paths: dict[str, str], limits: LimitsJson, keys: list[str]) -> None:
+    """Set these limits anew, None for no limit; raises `OSError`, whose second argument may name what the matter is."""
+    files = [
+        (f"{path}/{file}", value)
+        for key in keys
+        for path in (paths[controller_of(key)],)
+        for file, value in _values(key, limits, path, unified=unified())
+    ]
+    try:
+        _write_all(files)
+    except OSError as error:
+        if error.errno != errno.EINVAL or len(files) == 1:
+            raise
+        # Memory and swap that both grow have to be set the other way round.
+        _write_all(files[::-1])
+
+
+def _write_all(files: list[tuple[str, str]]) -> None:
+    for file, value in files:
+        write(file, value)
 
 
 def make(controller: str, name: str) -> str:
@@ -119,15 +157,39 @@ def make(controller: str, name: str) -> str:
     return path
 
 
-def _values(key: str, limits: LimitsJson, *, unified: bool) -> list[tuple[str, str]]:
+def _values(key: str, limits: LimitsJson, path: str, *, unified: bool) -> list[tuple[str, str]]:
+    """Files of a group and what to write into them (cgroup-v1 and cgroup-v2 in the kernel's documentation)."""
+    value = limits.get(key)
     if key == "pids":
-        return [("pids.max", str(limits["pids"]))]
-    if key == "memory":
-        return [("memory.max" if unified else "memory.limit_in_bytes", str(limits["memory"]))]
-    quota = int((limits["cpus"] or 0) * 100000)
-    if unified:
-        return [("cpu.max", f"{quota} 100000")]
-    return [("cpu.cfs_period_us", "100000"), ("cpu.cfs_quota_us", str(quota))]
+        return [("pids.max", "max" if value is None else str(value))]
+    if key == "cpuset_cpus":
+        return [("cpuset.cpus", str(value) if value else "\n" if unified else _above(path, "cpuset.cpus"))]
+    if key == "cpu_shares":
+        shares = 1024 if value is None else int(str(value))
+        # As runc turns one into the other (opencontainers/cgroups, ConvertCPUSharesToCgroupV2Value).
+        return (
+            [("cpu.weight", str(1 + max(0, shares - 2) * 9999 // 262142))] if unified else [("cpu.shares", str(shares))]
+        )
+    if key == "cpus":
+        quota = int((limits["cpus"] or 0) * 100000)
+        if unified:
+            return [("cpu.max", f"{quota or 'max'} 100000")]
+        return [("cpu.cfs_period_us", "100000"), ("cpu.cfs_quota_us", str(quota or -1))]
+    none = "max" if unified else "-1"
+    if key == "memory_swap" and unified:
+        swap = limits.get("memory_swap")
+        return [("memory.swap.max", none if swap in (None, -1) else str((swap or 0) - (limits["memory"] or 0)))]
+    if key == "memory_reservation" and unified:
+        return [("memory.low", str(value or 0))]
+    file = {
+        "memory": "memory.max" if unified else "memory.limit_in_bytes",
+        "memory_swap": "memory.memsw.limit_in_bytes",
+    }
+    return [(file.get(key, "memory.soft_limit_in_bytes"), none if value is None else str(value))]
+
+
+def _above(path: str, file: str) -> str:
+    return read(f"{os.path.dirname(path)}/{file}").strip()
 
 
 def _make(controller: str, name: str) -> str:
@@ -144,6 +206,12 @@ def _make(controller: str, name: str) -> str:
         for directory in (parent, os.path.dirname(path)):
             write(f"{directory}/cgroup.subtree_control", f"+{controller}")
     os.makedirs(path, exist_ok=True)
+    if controller == "cpuset" and not unified():
+        # A new group has none of either, and takes no process before it has.
+        for directory in (os.path.dirname(path), path):
+            for file in ("cpuset.cpus", "cpuset.mems"):
+                if not read(f"{directory}/{file}").strip():
+                    write(f"{directory}/{file}", _above(directory, file))
     return path
 
 

@@ -13,14 +13,12 @@ from orlop.runtime.init import sequence, stubs
 from orlop.runtime.linux import cgroups, idmap, syscalls
 from orlop.runtime.linux.channel import Channel, pair
 from orlop.runtime.network import helper, proxy
-from orlop.runtime.shim import state, streams
+from orlop.runtime.shim import health, restarting, state, streams
 from orlop.runtime.shim.log import JsonLog
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
-
-_IGNORED = (_signal.SIGHUP, _signal.SIGINT, _signal.SIGQUIT, _signal.SIGTERM, _signal.SIGPIPE)
 
 
 def run(request: dict[str, Any], reply: Channel, client: int | None, listeners: list[int]) -> None:
@@ -28,11 +26,12 @@ def run(request: dict[str, Any], reply: Channel, client: int | None, listeners: 
 
     `request`: "bundle" (its directory), "socket" (where to listen), "mapping" (ids), "network" (mode of this start),
     "means" ("bridge": the starter attaches, asked by {"network": pid}; "slirp4netns", "pasta": the shim starts it),
-    "size" (columns, rows or null), "proxy" (parameters of `network.proxy.main` for `listeners`, the host's ports).
+    "size" (columns, rows or null), "proxy" (parameters of `network.proxy.main` for `listeners`, the host's ports),
+    "starter" (how to have it started again, see `restarting.carry_out`).
     `client` is a connected foreground front-end. Answers on `reply`: {"started": pid} or {"failed": text, "code",
     "kind", "hint"}.
     """
-    for signal in _IGNORED:
+    for signal in health.IGNORED:
         _signal.signal(signal, _signal.SIG_IGN)
     syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
     shim = _Shim(request, reply, client, listeners)
@@ -58,6 +57,8 @@ class _Shim:
         self._config = config
         self._spec = {**config["spec"], "network": request["network"]}
         self._pid = 0
+        self._init: dict[str, Any] = {}
+        self._began = time.monotonic()
         self._terminal: int | None = None
         self._ends: dict[str, int | None] = {"stdin": None, "stdout": None, "stderr": None}
         self._helper: int | None = None
@@ -90,12 +91,15 @@ class _Shim:
         if not self._pid:
             raise errors.Unavailable("cannot start the container: its launcher ended without a word")
         self._publish()
+        self._init = state.identity(self._pid)
+        self._began = time.monotonic()
+        started_at = time.time()
         state.write(
             f"{self._bundle}/{state.STATE}",
             {
-                "init": state.identity(self._pid),
+                "init": self._init,
                 "shim": state.identity(os.getpid()),
-                "started": time.time(),
+                "started": started_at,
                 "socket": self._request["socket"],
                 "means": self._request["means"],
                 "cgroups": self._group.paths if self._group else {},
@@ -103,6 +107,7 @@ class _Shim:
             },
             sync=False,
         )
+        health.fork(self._bundle, self._spec, self._init, started_at)
         self._tell({"started": self._pid, "ignored": ignored})
         self._reply.close()
 
@@ -144,13 +149,17 @@ class _Shim:
         assert info is not None
         code = info.si_status if info.si_code == os.CLD_EXITED else -info.si_status
         status = launch.exit_json(code, None)
-        if self._group is not None:
-            status["oom"] = self._group.out_of_memory()
+        status["oom"] = cgroups.Group(self._groups()).out_of_memory()
         self._clean_up()
-        self._end(status)
+        delay = self._end(status)
         os.waitpid(self._pid, 0)
+        state.announce(self._bundle)
         watched = loop.watched()
         loop.finish(status["code"])
+        if delay is not None:
+            syscalls.close_from(3)
+            restarting.carry_out(self._bundle, delay, self._request["starter"])
+            return
         if self._config.get("auto_remove") and not watched:
             self._discard()
 
@@ -166,7 +175,8 @@ class _Shim:
     def failed(self, failure: dict[str, Any]) -> None:
         """Record and tell that the container did not start."""
         self._clean_up()
-        self._end(launch.exit_json(0, failure))
+        failed = {**launch.exit_json(0, failure), "finished": time.time()}
+        state.write(f"{self._bundle}/{state.EXIT}", failed)
         self._tell(failure)
 
     def _tell(self, message: dict[str, Any]) -> None:
@@ -176,8 +186,13 @@ class _Shim:
         except OSError:
             return
 
-    def _end(self, status: dict[str, Any]) -> None:
-        state.write(f"{self._bundle}/{state.EXIT}", {**status, "finished": time.time()})
+    def _end(self, status: dict[str, Any]) -> float | None:
+        """Record the end; returns the seconds until the next start, None when there is none."""
+        try:
+            ran = time.monotonic() - self._began
+            return restarting.end(self._bundle, {**status, "finished": time.time()}, self._init, ran)
+        except FileNotFoundError:
+            return None  # it was removed
 
     def _clean_up(self) -> None:
         """Before the end is on disk: from then on the next start may make the same things again."""
@@ -185,9 +200,14 @@ class _Shim:
             os.unlink(self._request["socket"])
         if self._helper is not None:
             os.close(self._helper)
-        if self._group is not None:
-            self._group.remove()
+        cgroups.Group(self._groups()).remove()
         stubs.remove(f"{self._bundle}/diff", self._stubs)
+
+    def _groups(self) -> dict[str, str]:
+        """The control groups of the run: `update` may have made some since the start."""
+        last = state.read(f"{self._bundle}/{state.STATE}") if self._init else None
+        found: dict[str, str] = (last or {}).get("cgroups") or (self._group.paths if self._group else {})
+        return found
 
     def _streams(self) -> tuple[launch.Stdio | None, list[int]]:
         """The program's streams, and those descriptors of them that are not ours to keep."""
@@ -205,7 +225,7 @@ class _Shim:
         """In a child: become root of the user namespace, leave the first process behind, and end."""
 
         def work() -> None:
-            for signal in _IGNORED:
+            for signal in health.IGNORED:
                 _signal.signal(signal, _signal.SIG_DFL)
             if self._group is not None:
                 self._group.join(os.getpid())

@@ -1,12 +1,14 @@
 """What is on disk about a container, each file written whole or not at all; and who is meant by a pid.
 
 In a container's directory: `config.json` (how it was created), `state.json` (the last start), `exit.json` (its end),
-`paused.json` (how to let it go on), `container.log`, `diff/` and `work/`.
+`paused.json` (how to let it go on), `restart.json` (restarts so far, and the shim that waits for the next one),
+`stopped.json` (the run that a person ended), `health.json`, `container.log`, `diff/` and `work/`.
 """
 
 from __future__ import annotations
 
 import os
+import time
 
 from orlop.runtime.linux import leanjson
 
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
 
 CONFIG, STATE, EXIT, LOG = "config.json", "state.json", "exit.json", "container.log"
 PAUSED, PORTS = "paused.json", "ports.json"
+RESTART, STOPPED, HEALTH = "restart.json", "stopped.json", "health.json"
+# Beside all containers' directories: written to whenever one of them changes by itself, for those who watch.
+CHANGED = ".changed"
 
 
 def write(path: str, value: dict[str, Any], *, sync: bool = True) -> None:
@@ -43,6 +48,18 @@ def read(path: str) -> dict[str, Any] | None:
     if isinstance(value, dict):
         return value
     raise ValueError(f"{path} holds no object")
+
+
+def announce(bundle: str) -> None:
+    """Tell whoever watches that this container has changed."""
+    try:
+        fd = os.open(f"{bundle.rpartition('/')[0]}/{CHANGED}", os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        try:
+            os.pwrite(fd, b"%020d\n" % time.time_ns(), 0)
+        finally:
+            os.close(fd)
+    except OSError:
+        return  # only a signal: what counts is in the container's own files
 
 
 def gone(bundle: str) -> str:
