@@ -34,6 +34,7 @@ def test_system_files_are_hidden_or_read_only(lab: Lab) -> None:
             [ -f $path ] && (echo h >$path) 2>/dev/null && echo "written: $path"
         done
         for path in /sys/x /sys/kernel/x /sys/fs/cgroup/x; do mkdir $path 2>/dev/null && echo "made: $path"; done
+        for path in /sys /sys/kernel /sys/fs/cgroup; do touch -c $path 2>/dev/null && echo "changed: $path"; done
         (echo $$ >/sys/fs/cgroup/cgroup.procs) 2>/dev/null && echo "moved to another group"
         (echo x >/proc/sys/kernel/core_pattern) 2>/dev/null && echo "core pattern written"
         grep -v '/$' /proc/self/cgroup | grep -v '^.*:.*:/$'
@@ -90,20 +91,21 @@ def test_mounts_stay_inside_even_of_one_who_may_mount(lab: Lab) -> None:
     def work() -> list[Any]:
         syscalls.unshare(syscalls.CLONE_NEWNS)
         # What a desktop's mounts are like: whatever is mounted below shows in all that share it.
-        syscalls.mount(str(shared), str(shared), None, syscalls.MS_BIND)
-        syscalls.mount("none", str(shared), None, 1 << 20)  # MS_SHARED
+        for place in (lab.path, shared):
+            syscalls.mount(str(place), str(place), None, syscalls.MS_BIND)
+            syscalls.mount("none", str(place), None, 1 << 20)  # MS_SHARED
         read, write = os.pipe()
         null = os.open("/dev/null", os.O_RDWR)
         status = launch.launch(spec.to_json(), launch.Stdio(null, write, null))
         os.close(write)
         points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-        seen = sum(point.startswith(str(shared)) for point in points)
+        seen = sum(point.startswith(str(lab.path)) for point in points)
         with os.fdopen(read) as out:
             return [status["error"], out.read(), os.listdir(shared), os.listdir(shared / "in"), seen]
 
     error, out, names, inner, seen = in_child(work)
     assert (error, out.split("\n")[0]) == (None, "mounted")
-    assert (names, inner, seen) == (["in"], [], 1)
+    assert (names, inner, seen) == (["in"], [], 2)
     assert "upper" not in out.split()
 
 
@@ -124,6 +126,7 @@ def test_groups_keys_and_power_of_the_launcher_are_gone(lab: Lab) -> None:
     def work() -> dict[str, Any]:
         if os.geteuid() == 0:
             os.setgroups([4242])
+        syscalls.join_session_keyring("of-the-host")
         fd = os.open(out, os.O_WRONLY)
         return launch.launch(spec.to_json(), launch.Stdio(os.open("/dev/null", os.O_RDWR), fd, fd))
 
@@ -132,7 +135,8 @@ def test_groups_keys_and_power_of_the_launcher_are_gone(lab: Lab) -> None:
     status = dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
     assert status["Groups"].split() in (["4", "29"], ["4", "29", "1000"])
     assert [int(status[name], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")] == [0, 0, 0, 0]
-    assert "_ses" not in text, "a session keyring of the host is possessed"
+    assert "of-the-host" not in text, "the session keyring of the launcher is possessed"
+    assert "container" in text
 
 
 def test_a_program_has_no_terminal_of_the_users(lab: Lab) -> None:
@@ -156,6 +160,13 @@ def test_a_program_has_no_terminal_of_the_users(lab: Lab) -> None:
     os.close(master)
     assert b"can't create /dev/tty" in text
     assert b"stolen" not in text
+
+
+def test_the_null_device_of_the_host_is_not_lent_to_a_container(yard: Any) -> None:
+    yard.start("null", "while :; do sleep 0.05; done")
+    code, out = yard.exec("null", "stat", "-L", "-c", "%d:%i", "/dev/null", "/proc/1/fd/0", "/proc/self/fd/0")
+    assert code == 0, out
+    assert len(set(out.split())) == 1, out
 
 
 def test_no_core_goes_to_a_program_of_the_host(lab: Lab) -> None:
