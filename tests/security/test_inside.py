@@ -13,7 +13,7 @@ from containers import Lab, in_child
 
 from orlop.runtime import launch
 from orlop.runtime.linux import syscalls
-from orlop.runtime.spec import MASKED_PATHS, READONLY_PATHS, Mount
+from orlop.runtime.spec import MASKED_PATHS, READONLY_PATHS, InlineFile, Mount
 
 ADMIN = ("SYS_ADMIN", "CHOWN", "DAC_OVERRIDE", "SYS_CHROOT", "MKNOD")
 
@@ -46,13 +46,22 @@ def test_system_files_are_hidden_or_read_only(lab: Lab) -> None:
         assert (ended.code, ended.error, ended.out) == (0, None, "")
 
 
-def test_a_mount_over_proc_is_not_taken_for_the_kernels(lab: Lab) -> None:
+def test_no_mount_plays_the_kernels_proc(lab: Lab) -> None:
+    """With `VOLUME /proc` an image would tell the launcher itself which ids are mapped."""
     fake = lab.path / "fake"
     (fake / "self").mkdir(parents=True)
-    (fake / "self" / "oom_score_adj").write_text("")
-    ended = lab.run("true", mounts=(Mount("bind", str(fake), "/proc"),), oom_score_adj=100)
-    assert ended.error == "cannot set oom_score_adj: /proc is not the kernel's"
-    assert (fake / "self" / "oom_score_adj").read_text() == ""
+    (fake / "self" / "uid_map").write_text("0 0 1\n")
+    (fake / "file").write_text("one\n")
+    (lab.base / "link").symlink_to("/proc")
+    for target in ("/proc", "/link", "/proc/sys", "/proc/self"):
+        ended = lab.run("true", mounts=(Mount("bind", str(fake), target),))
+        assert (ended.code, ended.error) == (125, f"cannot mount at {target}: it is inside /proc")
+    (lab.base / "etc" / "hosts").symlink_to("/proc/self/uid_map")
+    assert (
+        lab.run("true", files=(InlineFile("/etc/hosts", "x"),)).error
+        == "cannot mount at /etc/hosts: it is inside /proc"
+    )
+    assert lab.run("cat", "/proc/uptime", mounts=(Mount("bind", str(fake / "file"), "/proc/uptime"),)).out == "one\n"
 
 
 @pytest.mark.parametrize("name", ["proc", "sys", "dev", "dev/pts"])

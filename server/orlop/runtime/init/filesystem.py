@@ -30,6 +30,10 @@ _LINKS = {
     "ptmx": "pts/ptmx",
 }
 TTY_GROUP = 5
+# Files of /proc that may be covered, as lxcfs does (runc, libcontainer/rootfs_linux.go, checkProcMount).
+_COVERABLE = frozenset(
+    f"/proc/{name}" for name in ("cpuinfo", "diskstats", "loadavg", "meminfo", "slabinfo", "stat", "swaps", "uptime")
+)
 # Sysctls of the IPC namespace (ipc_namespaces(7)).
 _OWN_VALUES = ("kernel.sem", "kernel.shmall", "kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced")
 _OWN_FAMILIES = ("kernel.msg", "fs.mqueue.")
@@ -242,12 +246,25 @@ class Filesystem:
             target = self.stubs.target(path, directory=directory)
         except OSError as error:
             raise errors.Invalid(f"cannot mount at {path}: {(error.strerror or '').lower()}") from error
+        self._spare_proc(fd, target, path)
         if stat.S_ISDIR(os.fstat(target).st_mode) != directory:
             kinds = ("a directory", "a file") if directory else ("a file", "a directory")
             raise errors.Invalid(
                 f"cannot mount at {path}: the source is {kinds[0]}, the target in the image is {kinds[1]}"
             )
         _move_and_close(fd, target)
+
+    def _spare_proc(self, source: int, target: int, path: str) -> None:
+        """Refuse to cover the kernel's /proc: what is read there about this process decides what it may do.
+
+        As runc does: but for some files that are only numbers, and by another /proc.
+        """
+        if syscalls.filesystem_magic(target) != syscalls.PROC_SUPER_MAGIC:
+            return
+        place = paths.location(self.root_fd, target)
+        if place in _COVERABLE or (place == "/proc" and syscalls.filesystem_magic(source) == syscalls.PROC_SUPER_MAGIC):
+            return
+        raise errors.Invalid(f"cannot mount at {path}: it is inside /proc", hint="Choose another target.")
 
     def _system(self, path: str, fd: int) -> None:
         """Mount on a directory that must be a real one, made if it is missing."""
