@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import select
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from containers import Lab, in_child
 
 from orlop.runtime import launch
-from orlop.runtime.linux import syscalls
+from orlop.runtime.linux import cgroups, syscalls
 from orlop.runtime.spec import MASKED_PATHS, READONLY_PATHS, InlineFile, Mount
 
 ADMIN = ("SYS_ADMIN", "CHOWN", "DAC_OVERRIDE", "SYS_CHROOT", "MKNOD")
@@ -176,6 +177,29 @@ def test_the_null_device_of_the_host_is_not_lent_to_a_container(yard: Any) -> No
     code, out = yard.exec("null", "stat", "-L", "-c", "%d:%i", "/dev/null", "/proc/1/fd/0", "/proc/self/fd/0")
     assert code == 0, out
     assert len(set(out.split())) == 1, out
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user makes no device nodes, nor do its layers have any")
+def test_device_nodes_of_an_image_are_dead_where_nothing_limits_devices(lab: Lab) -> None:
+    """As on hosts with control groups of version 2, where no list of devices stands in the way."""
+    (lab.path / "volume").mkdir()
+    for place in (lab.base, lab.path / "volume"):
+        os.mknod(place / "zero", 0o666 | stat.S_IFCHR, os.makedev(1, 5))
+    script = "head -c 1 /zero | wc -c; head -c 1 /volume/zero | wc -c; head -c 1 /dev/zero | wc -c"
+    spec = lab.spec("sh", "-c", script, mounts=(Mount("bind", str(lab.path / "volume"), "/volume"),))
+    out = os.open(lab.path / "out", os.O_CREAT | os.O_RDWR)
+
+    def work() -> bool:
+        # Without `launch.prepare`, which would put a list of devices around this process.
+        launch.launch(
+            spec.to_json(), launch.Stdio(os.open("/dev/null", os.O_RDONLY), out, os.open("/dev/null", os.O_WRONLY))
+        )
+        return cgroups.devices_limited()
+
+    if in_child(work):
+        pytest.skip("something outside limits devices here")
+    assert os.pread(out, 100, 0).split() == [b"0", b"0", b"1"]
+    os.close(out)
 
 
 def test_no_core_goes_to_a_program_of_the_host(lab: Lab) -> None:

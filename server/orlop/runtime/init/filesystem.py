@@ -40,10 +40,14 @@ _OWN_FAMILIES = ("kernel.msg", "fs.mqueue.")
 
 
 class Filesystem:
-    """Assembles the tree step by step; `root_fd` is its root, `stubs` remembers mount points that had to be made."""
+    """Assembles the tree step by step; `root_fd` is its root, `stubs` remembers mount points that had to be made.
 
-    def __init__(self, spec: SpecJson, sources: Sources) -> None:
+    Without `nodes` no device node of the image or of a volume opens a device: nothing else would limit which.
+    """
+
+    def __init__(self, spec: SpecJson, sources: Sources, *, nodes: bool) -> None:
         self._spec = spec
+        self._nodev = 0 if nodes else syscalls.MOUNT_ATTR_NODEV
         self._sources = sources
         upper = spec["rootfs"]["upper"]
         # Opened before the root is mounted over it, so that it goes on to mean what lies beneath.
@@ -83,6 +87,8 @@ class Filesystem:
         """Make the tree the root of this process; read-only if so asked."""
         if self._spec["rootfs"]["readonly"] or self._spec["rootfs"]["upper"] is None:
             syscalls.mount_setattr(self.root_fd, set_=syscalls.MOUNT_ATTR_RDONLY)
+        if self._nodev:
+            syscalls.mount_setattr(self.root_fd, set_=self._nodev)
         mounts.enter_root(self.root_fd)
         os.close(self.root_fd)
         self.root_fd = -1
@@ -236,6 +242,8 @@ class Filesystem:
         return binds
 
     def _volume(self, mount: MountJson, fd: int) -> None:
+        if self._nodev and not f"{mount['source']}/".startswith("/dev/"):  # a device somebody passes in is meant
+            syscalls.mount_setattr(fd, set_=self._nodev, recursive=True)
         directory = mount["kind"] == "tmpfs" or stat.S_ISDIR(os.stat(f"/proc/self/fd/{fd}").st_mode)
         self._attach(fd, mount["target"], directory=directory)
 

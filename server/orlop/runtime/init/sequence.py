@@ -78,7 +78,7 @@ def _run(spec: SpecJson, stdio: tuple[int, int, int] | None, channel: Channel, d
     syscalls.unshare(flags)
     channel.send({"namespaces": True})
     mounts.make_private()
-    tree = Filesystem(spec, Sources(spec))
+    tree = Filesystem(spec, Sources(spec), nodes=limited)
     tree.assemble()
     stubs = tree.stubs.record()
     if stubs:
