@@ -4,6 +4,7 @@ import { strict as assert } from "node:assert";
 import { test } from "node:test";
 import type { ImageBuildEvent, StepInfo } from "../../extension/src/protocol.gen";
 import { BuildText } from "../../extension/src/terminal/buildText";
+import { TransferText } from "../../extension/src/terminal/transferText";
 import { english } from "./english";
 
 const STEPS: StepInfo[] = [
@@ -109,4 +110,27 @@ test("long instructions are cut to the terminal's width", () => {
   text.columns = 40;
   text.add({ kind: "started", steps: [{ id: 0, stage: null, name: `[1/1] RUN ${"x".repeat(200)}`, line: 1 }] });
   assert.ok(plain(text.add({ kind: "step-cached", id: 0 })).trimEnd().length <= 40);
+});
+
+const HOSTILE = "a\u001b]0;title\u0007\u001b[2J\u009b1A\u202eb\r";
+const LOG = "b\u001b]0;title\u0007\u009b1A\n\u001b]0;open\n\u001b[3\n\u001b\n\u001b[31mred\n";
+// eslint-disable-next-line no-control-regex
+const STEERING = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e]/;
+
+test("what an image calls itself does not steer the terminal", () => {
+  const steps = [{ id: 0, stage: "base", name: HOSTILE, line: 1 }];
+  const build = new BuildText("en", english);
+  const text = [
+    build.add({ kind: "started", steps }),
+    build.add({ kind: "step-started", id: 0 }),
+    build.add({ kind: "step-log", id: 0, stream: "stdout", text: LOG }),
+    build.add({ kind: "note", level: "warning", message: HOSTILE }),
+    build.add({ kind: "warning", code: "x", message: HOSTILE, location: null }),
+    build.add({ kind: "step-failed", id: 0, message: HOSTILE, location: null }),
+    build.failed({ message: HOSTILE, hint: HOSTILE, place: undefined }),
+    new TransferText("pull", "en", english).failed("Pull failed", HOSTILE, HOSTILE),
+    new TransferText("pull", "en", english).add([{ kind: "note", level: "warning", message: HOSTILE }]),
+  ].join("");
+  for (const line of plain(text).split("\r\n")) assert.ok(!STEERING.test(line), JSON.stringify(line));
+  assert.match(text, /a\\u001b\]0;title\\u0007\\u001b\[2J\\u009b1A\\u202eb/);
 });

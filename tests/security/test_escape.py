@@ -8,6 +8,9 @@ from collections.abc import Iterator
 import pytest
 from containers import Lab
 
+from orlop.core import errors
+from orlop.runtime.init import identity
+
 # A directory of the host, and the number of a descriptor beside it that every launcher inherits here. It has others of
 # its own, whose numbers an attacker would have to guess.
 OUTSIDE = "outside"
@@ -75,6 +78,16 @@ def test_users_and_groups_are_not_read_through_the_launchers_descriptors(host: L
     ended = host.run("id", user=user)
     assert (ended.code, ended.out) == (125, "")
     assert f"no matching entries in {name} file" in str(ended.error)
+
+
+def test_users_and_groups_are_those_of_the_tree_whatever_its_links_say(host: Lab) -> None:
+    place = host.base / "etc"
+    for name, link in (("passwd", str(host.path / OUTSIDE / "passwd")), ("group", f"../../{OUTSIDE}/group")):
+        (place / name).unlink()
+        (place / name).symlink_to(link)
+    for user in ("evil", "0:evil"):
+        with pytest.raises(errors.Invalid, match="no matching entries"):
+            identity.resolve(user, root=str(host.base))
 
 
 def test_the_working_directory_is_not_entered_through_the_launchers_descriptors(host: Lab) -> None:

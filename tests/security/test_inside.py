@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import select
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ import pytest
 from containers import Lab, in_child
 
 from orlop.runtime import launch
-from orlop.runtime.linux import syscalls
-from orlop.runtime.spec import MASKED_PATHS, READONLY_PATHS, Mount
+from orlop.runtime.linux import cgroups, syscalls
+from orlop.runtime.spec import MASKED_PATHS, READONLY_PATHS, InlineFile, Mount
 
 ADMIN = ("SYS_ADMIN", "CHOWN", "DAC_OVERRIDE", "SYS_CHROOT", "MKNOD")
 
@@ -34,6 +35,7 @@ def test_system_files_are_hidden_or_read_only(lab: Lab) -> None:
             [ -f $path ] && (echo h >$path) 2>/dev/null && echo "written: $path"
         done
         for path in /sys/x /sys/kernel/x /sys/fs/cgroup/x; do mkdir $path 2>/dev/null && echo "made: $path"; done
+        for path in /sys /sys/kernel /sys/fs/cgroup; do touch -c $path 2>/dev/null && echo "changed: $path"; done
         (echo $$ >/sys/fs/cgroup/cgroup.procs) 2>/dev/null && echo "moved to another group"
         (echo x >/proc/sys/kernel/core_pattern) 2>/dev/null && echo "core pattern written"
         grep -v '/$' /proc/self/cgroup | grep -v '^.*:.*:/$'
@@ -45,13 +47,22 @@ def test_system_files_are_hidden_or_read_only(lab: Lab) -> None:
         assert (ended.code, ended.error, ended.out) == (0, None, "")
 
 
-def test_a_mount_over_proc_is_not_taken_for_the_kernels(lab: Lab) -> None:
+def test_no_mount_plays_the_kernels_proc(lab: Lab) -> None:
+    """With `VOLUME /proc` an image would tell the launcher itself which ids are mapped."""
     fake = lab.path / "fake"
     (fake / "self").mkdir(parents=True)
-    (fake / "self" / "oom_score_adj").write_text("")
-    ended = lab.run("true", mounts=(Mount("bind", str(fake), "/proc"),), oom_score_adj=100)
-    assert ended.error == "cannot set oom_score_adj: /proc is not the kernel's"
-    assert (fake / "self" / "oom_score_adj").read_text() == ""
+    (fake / "self" / "uid_map").write_text("0 0 1\n")
+    (fake / "file").write_text("one\n")
+    (lab.base / "link").symlink_to("/proc")
+    for target in ("/proc", "/link", "/proc/sys", "/proc/self"):
+        ended = lab.run("true", mounts=(Mount("bind", str(fake), target),))
+        assert (ended.code, ended.error) == (125, f"cannot mount at {target}: it is inside /proc")
+    (lab.base / "etc" / "hosts").symlink_to("/proc/self/uid_map")
+    assert (
+        lab.run("true", files=(InlineFile("/etc/hosts", "x"),)).error
+        == "cannot mount at /etc/hosts: it is inside /proc"
+    )
+    assert lab.run("cat", "/proc/uptime", mounts=(Mount("bind", str(fake / "file"), "/proc/uptime"),)).out == "one\n"
 
 
 @pytest.mark.parametrize("name", ["proc", "sys", "dev", "dev/pts"])
@@ -90,20 +101,21 @@ def test_mounts_stay_inside_even_of_one_who_may_mount(lab: Lab) -> None:
     def work() -> list[Any]:
         syscalls.unshare(syscalls.CLONE_NEWNS)
         # What a desktop's mounts are like: whatever is mounted below shows in all that share it.
-        syscalls.mount(str(shared), str(shared), None, syscalls.MS_BIND)
-        syscalls.mount("none", str(shared), None, 1 << 20)  # MS_SHARED
+        for place in (lab.path, shared):
+            syscalls.mount(str(place), str(place), None, syscalls.MS_BIND)
+            syscalls.mount("none", str(place), None, 1 << 20)  # MS_SHARED
         read, write = os.pipe()
         null = os.open("/dev/null", os.O_RDWR)
         status = launch.launch(spec.to_json(), launch.Stdio(null, write, null))
         os.close(write)
         points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-        seen = sum(point.startswith(str(shared)) for point in points)
+        seen = sum(point.startswith(str(lab.path)) for point in points)
         with os.fdopen(read) as out:
             return [status["error"], out.read(), os.listdir(shared), os.listdir(shared / "in"), seen]
 
     error, out, names, inner, seen = in_child(work)
     assert (error, out.split("\n")[0]) == (None, "mounted")
-    assert (names, inner, seen) == (["in"], [], 1)
+    assert (names, inner, seen) == (["in"], [], 2)
     assert "upper" not in out.split()
 
 
@@ -124,6 +136,7 @@ def test_groups_keys_and_power_of_the_launcher_are_gone(lab: Lab) -> None:
     def work() -> dict[str, Any]:
         if os.geteuid() == 0:
             os.setgroups([4242])
+        syscalls.join_session_keyring("of-the-host")
         fd = os.open(out, os.O_WRONLY)
         return launch.launch(spec.to_json(), launch.Stdio(os.open("/dev/null", os.O_RDWR), fd, fd))
 
@@ -132,7 +145,8 @@ def test_groups_keys_and_power_of_the_launcher_are_gone(lab: Lab) -> None:
     status = dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
     assert status["Groups"].split() in (["4", "29"], ["4", "29", "1000"])
     assert [int(status[name], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")] == [0, 0, 0, 0]
-    assert "_ses" not in text, "a session keyring of the host is possessed"
+    assert "of-the-host" not in text, "the session keyring of the launcher is possessed"
+    assert "container" in text
 
 
 def test_a_program_has_no_terminal_of_the_users(lab: Lab) -> None:
@@ -156,6 +170,36 @@ def test_a_program_has_no_terminal_of_the_users(lab: Lab) -> None:
     os.close(master)
     assert b"can't create /dev/tty" in text
     assert b"stolen" not in text
+
+
+def test_the_null_device_of_the_host_is_not_lent_to_a_container(yard: Any) -> None:
+    yard.start("null", "while :; do sleep 0.05; done")
+    code, out = yard.exec("null", "stat", "-L", "-c", "%d:%i", "/dev/null", "/proc/1/fd/0", "/proc/self/fd/0")
+    assert code == 0, out
+    assert len(set(out.split())) == 1, out
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user makes no device nodes, nor do its layers have any")
+def test_device_nodes_of_an_image_are_dead_where_nothing_limits_devices(lab: Lab) -> None:
+    """As on hosts with control groups of version 2, where no list of devices stands in the way."""
+    (lab.path / "volume").mkdir()
+    for place in (lab.base, lab.path / "volume"):
+        os.mknod(place / "zero", 0o666 | stat.S_IFCHR, os.makedev(1, 5))
+    script = "head -c 1 /zero | wc -c; head -c 1 /volume/zero | wc -c; head -c 1 /dev/zero | wc -c"
+    spec = lab.spec("sh", "-c", script, mounts=(Mount("bind", str(lab.path / "volume"), "/volume"),))
+    out = os.open(lab.path / "out", os.O_CREAT | os.O_RDWR)
+
+    def work() -> bool:
+        # Without `launch.prepare`, which would put a list of devices around this process.
+        launch.launch(
+            spec.to_json(), launch.Stdio(os.open("/dev/null", os.O_RDONLY), out, os.open("/dev/null", os.O_WRONLY))
+        )
+        return cgroups.devices_limited()
+
+    if in_child(work):
+        pytest.skip("something outside limits devices here")
+    assert os.pread(out, 100, 0).split() == [b"0", b"0", b"1"]
+    os.close(out)
 
 
 def test_no_core_goes_to_a_program_of_the_host(lab: Lab) -> None:

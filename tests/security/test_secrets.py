@@ -32,6 +32,7 @@ def test_the_first_process_knows_nothing_of_other_containers(yard: Any) -> None:
     seen, leaked = (text in held for text in (b"variable-of-the-second", b"secret-of"))
     assert seen, "the test does not read the memory it means"
     assert not leaked
+    assert sorted(os.listdir(f"/proc/{pid}/fd")) == ["0", "1", "2"]
 
 
 def test_the_first_process_shows_neither_variables_nor_paths_of_the_host(yard: Any) -> None:

@@ -17,7 +17,16 @@ export const RESET = "\u001b[0m";
 // Colors stay; every other control sequence (cursor, title, modes) would draw over what stands there already.
 const CONTROL =
   // eslint-disable-next-line no-control-regex
-  /\u001b\[(?![0-9;]*m)[0-?]*[ -/]*[@-~]|\u001b\][^\u0007\u001b]*(?:\u0007|\u001b\\)|\u001b[^[\]]|[\u0000-\u0008\u000b-\u001a\u001c-\u001f\u007f]/g;
+  /\u001b\[(?![0-9;]*m)[0-?]*[ -/]*[@-~]|\u001b\][^\u0007\u001b]*(?:\u0007|\u001b\\)?|\u001b(?!\[[0-9;]*m)[^[\]]?|[\u0000-\u0008\u000b-\u001a\u001c-\u001f\u007f-\u009f]/g;
+
+// As the command line's: controls but for tab and line feed, and the marks that turn the direction of text.
+// eslint-disable-next-line no-control-regex
+const STEERING = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g;
+
+/** What an image or a registry says, with the characters spelled out that would steer the terminal. */
+export function harmless(text: string): string {
+  return text.replace(STEERING, (found) => `\\u${found.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
 
 /** One line of a log: what a progress bar showed last, colors kept, no other control characters. */
 export function cleanLine(line: string): string {

@@ -3,7 +3,7 @@
 import type { BuildResult, ImageBuildEvent, StepInfo } from "../protocol.gen";
 import { formatSeconds, formatSize } from "../util/format";
 import type { Translate } from "../util/reference";
-import { RESET, bold, cleanLine, cyan, dim, fit, green, red, yellow } from "./ansi";
+import { RESET, bold, cleanLine, cyan, dim, fit, green, harmless, red, yellow } from "./ansi";
 
 const DEFAULT_COLUMNS = 100;
 
@@ -44,9 +44,11 @@ export class BuildText {
           dim(this.t("Build context: {0} files, {1}", event.files, formatSize(event.bytes, this.locale))),
         );
       case "note":
-        return this.line(event.level === "warning" ? yellow(event.message) : dim(event.message));
+        return this.line((event.level === "warning" ? yellow : dim)(harmless(event.message)));
       case "warning":
-        return this.line(yellow(`${this.t("Warning")}: ${event.message}${at(event.location?.range.startLine)}`));
+        return this.line(
+          yellow(`${this.t("Warning")}: ${harmless(event.message)}${at(event.location?.range.startLine)}`),
+        );
       case "step-started":
         return this.head(event.id);
       case "step-cached":
@@ -78,9 +80,12 @@ export class BuildText {
 
   /** The last lines of a build that failed. */
   failed(failure: FailureText): string {
-    const lines = [this.line(""), this.line(`${red("✘")} ${bold(this.t("Build failed"))}: ${failure.message}`)];
+    const lines = [
+      this.line(""),
+      this.line(`${red("✘")} ${bold(this.t("Build failed"))}: ${harmless(failure.message)}`),
+    ];
     if (failure.place !== undefined) lines.push(this.line(dim(`  ${failure.place}`)));
-    if (failure.hint !== null) lines.push(this.line(`  ${failure.hint}`));
+    if (failure.hint !== null) lines.push(this.line(`  ${harmless(failure.hint)}`));
     return lines.join("") + this.farewell();
   }
 
@@ -114,7 +119,7 @@ export class BuildText {
   private head(id: number, suffix = ""): string {
     const name = this.steps.get(id)?.name ?? `#${id}`;
     const room = this.columns - 14 - suffix.length;
-    const text = this.closed() + bold(fit(name.replaceAll(/\s+/g, " "), Math.max(20, room)));
+    const text = this.closed() + bold(fit(harmless(name.replaceAll(/\s+/g, " ")), Math.max(20, room)));
     this.heading = id;
     this.open = true;
     return suffix === "" ? text : `${text} ${dim(suffix)}`;

@@ -1,7 +1,7 @@
 // The terminal of a running container: keystrokes and sizes go in, decoded text comes out and is acknowledged.
 
 import * as vscode from "vscode";
-import { dim } from "./ansi";
+import { dim, harmless } from "./ansi";
 
 const CTRL_C = "\u0003";
 
@@ -62,6 +62,6 @@ export class SessionTerminal implements vscode.Pseudoterminal {
       return;
     }
     const farewell = vscode.l10n.t("Press any key to close the terminal.");
-    this.writeEmitter.fire(`\r\n${message}\r\n${dim(farewell)}\r\n`);
+    this.writeEmitter.fire(`\r\n${harmless(message)}\r\n${dim(farewell)}\r\n`);
   }
 }

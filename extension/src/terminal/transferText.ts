@@ -3,7 +3,7 @@
 import type { LayerProgress, Note } from "../protocol.gen";
 import { formatSize } from "../util/format";
 import type { Translate } from "../util/reference";
-import { bold, cyan, dim, fit, green, red, width, yellow } from "./ansi";
+import { bold, cyan, dim, fit, green, harmless, red, width, yellow } from "./ansi";
 
 const DEFAULT_COLUMNS = 100;
 const BAR_COLUMNS = 24;
@@ -45,7 +45,8 @@ export class TransferText {
     const kept: string[] = [];
     for (const event of events) {
       if (event.kind === "note") {
-        kept.push(event.level === "warning" || event.level === "error" ? yellow(event.message) : dim(event.message));
+        const paint = event.level === "warning" || event.level === "error" ? yellow : dim;
+        kept.push(paint(harmless(event.message)));
       } else {
         this.take(event);
         const line = this.finished(event.digest);
@@ -64,7 +65,8 @@ export class TransferText {
 
   /** The last lines of a transfer that failed. */
   failed(headline: string, message: string, hint: string | null): string {
-    return this.ended(["", `${red("✘")} ${bold(headline)}: ${message}`, ...(hint === null ? [] : [`  ${hint}`])]);
+    const advice = hint === null ? [] : [`  ${harmless(hint)}`];
+    return this.ended(["", `${red("✘")} ${bold(headline)}: ${harmless(message)}`, ...advice]);
   }
 
   /** The last lines of a transfer that somebody stopped. */

@@ -30,16 +30,24 @@ _LINKS = {
     "ptmx": "pts/ptmx",
 }
 TTY_GROUP = 5
+# Files of /proc that may be covered, as lxcfs does (runc, libcontainer/rootfs_linux.go, checkProcMount).
+_COVERABLE = frozenset(
+    f"/proc/{name}" for name in ("cpuinfo", "diskstats", "loadavg", "meminfo", "slabinfo", "stat", "swaps", "uptime")
+)
 # Sysctls of the IPC namespace (ipc_namespaces(7)).
 _OWN_VALUES = ("kernel.sem", "kernel.shmall", "kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced")
 _OWN_FAMILIES = ("kernel.msg", "fs.mqueue.")
 
 
 class Filesystem:
-    """Assembles the tree step by step; `root_fd` is its root, `stubs` remembers mount points that had to be made."""
+    """Assembles the tree step by step; `root_fd` is its root, `stubs` remembers mount points that had to be made.
 
-    def __init__(self, spec: SpecJson, sources: Sources) -> None:
+    Without `nodes` no device node of the image or of a volume opens a device: nothing else would limit which.
+    """
+
+    def __init__(self, spec: SpecJson, sources: Sources, *, nodes: bool) -> None:
         self._spec = spec
+        self._nodev = 0 if nodes else syscalls.MOUNT_ATTR_NODEV
         self._sources = sources
         upper = spec["rootfs"]["upper"]
         # Opened before the root is mounted over it, so that it goes on to mean what lies beneath.
@@ -79,6 +87,8 @@ class Filesystem:
         """Make the tree the root of this process; read-only if so asked."""
         if self._spec["rootfs"]["readonly"] or self._spec["rootfs"]["upper"] is None:
             syscalls.mount_setattr(self.root_fd, set_=syscalls.MOUNT_ATTR_RDONLY)
+        if self._nodev:
+            syscalls.mount_setattr(self.root_fd, set_=self._nodev)
         mounts.enter_root(self.root_fd)
         os.close(self.root_fd)
         self.root_fd = -1
@@ -232,6 +242,8 @@ class Filesystem:
         return binds
 
     def _volume(self, mount: MountJson, fd: int) -> None:
+        if self._nodev and not f"{mount['source']}/".startswith("/dev/"):  # a device somebody passes in is meant
+            syscalls.mount_setattr(fd, set_=self._nodev, recursive=True)
         directory = mount["kind"] == "tmpfs" or stat.S_ISDIR(os.stat(f"/proc/self/fd/{fd}").st_mode)
         self._attach(fd, mount["target"], directory=directory)
 
@@ -242,12 +254,25 @@ class Filesystem:
             target = self.stubs.target(path, directory=directory)
         except OSError as error:
             raise errors.Invalid(f"cannot mount at {path}: {(error.strerror or '').lower()}") from error
+        self._spare_proc(fd, target, path)
         if stat.S_ISDIR(os.fstat(target).st_mode) != directory:
             kinds = ("a directory", "a file") if directory else ("a file", "a directory")
             raise errors.Invalid(
                 f"cannot mount at {path}: the source is {kinds[0]}, the target in the image is {kinds[1]}"
             )
         _move_and_close(fd, target)
+
+    def _spare_proc(self, source: int, target: int, path: str) -> None:
+        """Refuse to cover the kernel's /proc: what is read there about this process decides what it may do.
+
+        As runc does: but for some files that are only numbers, and by another /proc.
+        """
+        if syscalls.filesystem_magic(target) != syscalls.PROC_SUPER_MAGIC:
+            return
+        place = paths.location(self.root_fd, target)
+        if place in _COVERABLE or (place == "/proc" and syscalls.filesystem_magic(source) == syscalls.PROC_SUPER_MAGIC):
+            return
+        raise errors.Invalid(f"cannot mount at {path}: it is inside /proc", hint="Choose another target.")
 
     def _system(self, path: str, fd: int) -> None:
         """Mount on a directory that must be a real one, made if it is missing."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 from _socket import AF_INET, SOCK_DGRAM
 from _socket import socket as Socket  # noqa: N812 - the class under the `socket` module, whose imports are slow
 from struct import pack
@@ -17,7 +18,7 @@ from orlop.core import errors
 from orlop.runtime.init import confine, console, identity, program, reaper
 from orlop.runtime.init.filesystem import Filesystem
 from orlop.runtime.init.freeze import freeze_imports
-from orlop.runtime.init.sources import Sources
+from orlop.runtime.init.sources import DEVICES, Sources
 from orlop.runtime.linux import capabilities, cgroups, mounts, namespaces, paths, signals, syscalls
 
 TYPE_CHECKING = False
@@ -77,7 +78,7 @@ def _run(spec: SpecJson, stdio: tuple[int, int, int] | None, channel: Channel, d
     syscalls.unshare(flags)
     channel.send({"namespaces": True})
     mounts.make_private()
-    tree = Filesystem(spec, Sources(spec))
+    tree = Filesystem(spec, Sources(spec), nodes=limited)
     tree.assemble()
     stubs = tree.stubs.record()
     if stubs:
@@ -85,6 +86,7 @@ def _run(spec: SpecJson, stdio: tuple[int, int, int] | None, channel: Channel, d
     tree.enter()
     # The rest looks at what the image says, whose links may lead to /proc/self/fd: nothing of the host is open there.
     syscalls.close_from(3, (channel.fileno(), *tree.held()))
+    own_null()
     if spec["hostname"]:
         syscalls.sethostname(spec["hostname"])
     if spec["domainname"]:
@@ -130,6 +132,29 @@ def take_streams(stdio: tuple[int, int, int]) -> None:
     for number, fd in enumerate(high):
         os.dup2(fd, number)
         os.close(fd)
+
+
+def own_null() -> None:
+    """Put the container's null device in the place of the host's, whose mode and owner root inside could change."""
+    null = os.makedev(*DEVICES["null"])
+    streams = [number for number in range(3) if _device(number) == null]
+    if not streams:
+        return
+    try:
+        found = os.open("/dev/null", os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+        own = os.open(f"/proc/self/fd/{found}", os.O_RDWR | os.O_CLOEXEC) if _device(found) == null else found
+    except OSError:
+        return  # a mount lies over /dev, and whoever wanted it so has given what is in it
+    if own != found:
+        for number in streams:
+            os.dup2(own, number)
+        os.close(own)
+    os.close(found)
+
+
+def _device(fd: int) -> int:
+    status = os.fstat(fd)
+    return status.st_rdev if stat.S_ISCHR(status.st_mode) else 0
 
 
 def _own_streams(uid: int) -> None:

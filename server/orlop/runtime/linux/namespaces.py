@@ -23,22 +23,14 @@ def in_user_namespace() -> bool:
 
     True for an ordinary user's namespace and for root of an unprivileged container alike.
     """
-    try:
-        with open("/proc/self/uid_map", "rb") as file:
-            fields = file.read().split()
-    except OSError:
-        return os.geteuid() != 0
-    return fields != [b"0", b"0", b"4294967295"]
+    rows = _uid_map()
+    return os.geteuid() != 0 if rows is None else rows != [[b"0", b"0", b"4294967295"]]
 
 
 def single_id() -> bool:
     """Whether only one id is mapped, so that `chown` and `setgroups` fail for all others."""
-    try:
-        with open("/proc/self/uid_map", "rb") as file:
-            rows = [line.split() for line in file.read().splitlines()]
-    except OSError:
-        return False
-    return sum(int(row[2]) for row in rows) == 1
+    rows = _uid_map()
+    return rows is not None and sum(int(row[2]) for row in rows) == 1
 
 
 def join(pid: int) -> None:
@@ -55,6 +47,17 @@ def join(pid: int) -> None:
         syscalls.setns(pidfd, flags)
     finally:
         os.close(pidfd)
+
+
+def _uid_map() -> list[list[bytes]] | None:
+    """What the kernel tells; None when there is something else in its place, as whoever mounts inside could put."""
+    try:
+        with open("/proc/self/uid_map", "rb") as file:
+            if syscalls.filesystem_magic(file.fileno()) != syscalls.PROC_SUPER_MAGIC:
+                return None
+            return [line.split() for line in file.read().splitlines()]
+    except OSError:
+        return None
 
 
 def _identity(path: str) -> tuple[int, int]:

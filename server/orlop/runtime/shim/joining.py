@@ -93,8 +93,9 @@ def _join(request: dict[str, Any], theirs: Channel, stdio: tuple[int, int, int] 
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
     if request["cgroups"]:
         cgroups.Group(request["cgroups"]).join(os.getpid())
+    limited = cgroups.devices_limited()  # asked outside: what the container shows of its groups proves nothing
     namespaces.join(init["pid"])
-    limited = namespaces.in_user_namespace() or cgroups.devices_limited()
+    limited = limited or namespaces.in_user_namespace()
     os.setresgid(0, 0, 0)
     if not namespaces.single_id():
         os.setgroups([])
@@ -111,6 +112,7 @@ def _become(spec: SpecJson, theirs: Channel, stdio: tuple[int, int, int] | None,
     if stdio is not None:
         sequence.take_streams(stdio)
     syscalls.close_from(3, (theirs.fileno(),))
+    sequence.own_null()
     slave = None
     if stdio is None:
         master, slave = console.open_pair()
