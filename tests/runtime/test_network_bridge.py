@@ -257,7 +257,7 @@ def test_closing_frees_the_address_and_an_ended_container_does_too(outside: netl
 def test_where_no_bridge_can_be_made_nothing_stays_behind(
     outside: netlab.Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(made: links.Bridge) -> tuple[str, ...]:
+    def refuse(made: links.Bridge, **_: object) -> tuple[str, ...]:
         raise errors.Unavailable("no rules")
 
     monkeypatch.setattr(firewall, "ensure", refuse)

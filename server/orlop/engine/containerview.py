@@ -13,8 +13,8 @@ from orlop.runtime.spec import Mount
 VOLUME_PLACE = ("volumes", "_data")
 
 
-def document(item: Container) -> dict[str, Any]:
-    """The object that `docker container inspect` prints for it."""
+def document(item: Container, *, mode: str, networks: dict[str, Any]) -> dict[str, Any]:
+    """The object that `docker container inspect` prints for it; see `engine.networks` for the last two."""
     spec = item.spec
     code = item.exit.code if item.exit is not None else 0
     return {
@@ -36,7 +36,7 @@ def document(item: Container) -> dict[str, Any]:
         "Image": item.image.id,
         "Name": f"/{item.name}",
         "HostConfig": {
-            "NetworkMode": spec.network,
+            "NetworkMode": mode,
             "AutoRemove": item.auto_remove,
             "ReadonlyRootfs": spec.rootfs.readonly,
         },
@@ -53,7 +53,7 @@ def document(item: Container) -> dict[str, Any]:
             "Labels": dict(item.labels),
         },
         "Mounts": [_mount(each) for each in spec.mounts if not each.source.startswith(f"{item.bundle}/")],
-        "NetworkSettings": {"IPAddress": item.address or "", "Ports": _ports(item)},
+        "NetworkSettings": {"IPAddress": item.address or "", "Ports": _ports(item), "Networks": networks},
     }
 
 

@@ -10,6 +10,8 @@ from typing import Any, Literal
 import attrs
 
 from orlop.core import errors
+from orlop.runtime import memberships
+from orlop.runtime.memberships import Memberships
 from orlop.runtime.network.ports import Port
 from orlop.runtime.shim import state
 from orlop.runtime.spec import ContainerSpec, ExitStatus
@@ -33,7 +35,7 @@ class Container:
 
     `exit` is the end of the last run. `means` says how its network works (`bridge`, `slirp4netns`, `host` …), `ports`
     are those of this host that it holds. `config` is the image's configuration as the container changed it, in Docker's
-    spelling (`imageconfig.write_run_config`).
+    spelling (`imageconfig.write_run_config`); `memberships` says which networks it is on.
     """
 
     id: str
@@ -54,6 +56,7 @@ class Container:
     address: str | None = None
     config: Mapping[str, Any] = attrs.field(factory=dict)
     ports: tuple[Port, ...] = ()
+    memberships: Memberships = attrs.field(factory=Memberships)
 
     @property
     def alive(self) -> bool:
@@ -111,6 +114,7 @@ def _container(
         address=_address(bundle) if running else None,
         config=config.get("config") or {},
         ports=_ports(bundle) if running else (),
+        memberships=memberships.read(bundle),
     )
 
 
