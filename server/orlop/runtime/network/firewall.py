@@ -71,11 +71,12 @@ def ensure(
     other firewall has a say in this network namespace. Raises `Unavailable` when neither nft nor iptables can be used.
     """
     code, _, complaint = run(("nft", "-f", "-"), _table(bridge, uplinks, internal=internal))
+    shut = [each for each in _BRIDGES_OF_DOCKER if not any(link.startswith(each[:-1]) for link in uplinks)]
     if code != 0:
-        _ensure_iptables(bridge, run, complaint, uplinks, internal=internal)
+        _ensure_iptables(bridge, run, complaint, shut, internal=internal)
     if internal or alone:
         return ()
-    notes = [*_pass_iptables(bridge, run), *_pass_firewalld(bridge, run)]
+    notes = [*_pass_iptables(bridge, run, () if code == 0 else shut), *_pass_firewalld(bridge, run)]
     if code == 0:
         notes += _foreign_drops(bridge, run)
     return tuple(notes)
@@ -126,7 +127,7 @@ table ip {name} {{
 """
 
 
-def _ensure_iptables(bridge: Bridge, run: Run, complaint: str, uplinks: Sequence[str], *, internal: bool) -> None:
+def _ensure_iptables(bridge: Bridge, run: Run, complaint: str, shut: Sequence[str], *, internal: bool) -> None:
     name = bridge.name
     wanted: list[tuple[str, tuple[str, ...], str]]
     if internal:
@@ -136,12 +137,10 @@ def _ensure_iptables(bridge: Bridge, run: Run, complaint: str, uplinks: Sequence
         ]
     else:
         new = ("-m", "conntrack", "--ctstate", "NEW,INVALID")
-        aside = ("-m", "conntrack", "!", "--ctstate", "DNAT")
-        others = [each for each in _BRIDGES_OF_DOCKER if not any(link.startswith(each[:-1]) for link in uplinks)]
         wanted = [
             ("nat", ("POSTROUTING", "-s", str(bridge.subnet), "!", "-o", name), "MASQUERADE"),
             ("filter", ("FORWARD", "!", "-i", name, "-o", name, *new), "DROP"),
-            *(("filter", ("FORWARD", "-i", name, "-o", each, *aside), "DROP") for each in others),
+            *(("filter", ("FORWARD", *_aside(name, each)), "DROP") for each in shut),
         ]
     for table, rule, target in wanted:
         failure = _insert(table, (*rule, *_comment(name), "-j", target), run)
@@ -152,7 +151,12 @@ def _ensure_iptables(bridge: Bridge, run: Run, complaint: str, uplinks: Sequence
             )
 
 
-def _pass_iptables(bridge: Bridge, run: Run) -> list[str]:
+def _aside(name: str, other: str) -> tuple[str, ...]:
+    """Packets to another bridge that no published port has led there."""
+    return ("-i", name, "-o", other, "-m", "conntrack", "!", "--ctstate", "DNAT")
+
+
+def _pass_iptables(bridge: Bridge, run: Run, shut: Sequence[str]) -> list[str]:
     code, rules, _ = run(("iptables", "-w", "-S"))
     if code != 0:
         return []
@@ -165,8 +169,10 @@ def _pass_iptables(bridge: Bridge, run: Run) -> list[str]:
         return []
     name = bridge.name
     back = ("-o", name, "-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED")
-    for rule in (("-i", name), back):
-        failure = _insert("filter", (chain, *rule, *_comment(name), "-j", "ACCEPT"), run)
+    # Each at the head, so the last one has the first word.
+    wanted = [(("-i", name), "ACCEPT"), (back, "ACCEPT"), *((_aside(name, each), "DROP") for each in shut)]
+    for rule, target in wanted:
+        failure = _insert("filter", (chain, *rule, *_comment(name), "-j", target), run)
         if failure is not None:
             return [f"the firewall may drop packets of containers: {_first_line(failure)}"]
     return []

@@ -36,8 +36,7 @@ def find(directory: Path) -> dict[str, Any] | None:
     record = _read(directory)
     if record is None:
         return None
-    process = record.get("process")
-    if state.alive(record["keeper"]) and state.alive(process):
+    if runs(record["keeper"]) and runs(record.get("process")):
         found: dict[str, Any] = record["process"]
         return found
     end(directory)
@@ -82,7 +81,7 @@ def enter(process: dict[str, Any], flags: int) -> None:
     try:
         pidfd = os.pidfd_open(process["pid"])
         try:
-            if not state.alive(process):
+            if not runs(process):
                 raise ProcessLookupError
             syscalls.setns(pidfd, flags)
         finally:
@@ -105,14 +104,14 @@ def end(directory: Path) -> None:
             if process is not None and state.alive(process):
                 os.kill(process["pid"], _SIGKILL)
     deadline = time.monotonic() + _END_SECONDS
-    while _runs(record.get("process")) and time.monotonic() < deadline:
+    while runs(record.get("process")) and time.monotonic() < deadline:
         time.sleep(0.005)
     with contextlib.suppress(OSError):
         os.unlink(directory / RECORD)
 
 
-def _runs(process: dict[str, Any] | None) -> bool:
-    """Whether it has not even become a zombie."""
+def runs(process: dict[str, Any] | None) -> bool:
+    """Whether the process of an identity exists and is no zombie: namespaces of one cannot be joined."""
     if not state.alive(process) or process is None:
         return False
     try:

@@ -250,12 +250,12 @@ def _settled(state: Path) -> bool:
 
 def _idle(state: Path) -> bool:
     """Whether no living container is on any network, or about to be."""
-    from orlop.runtime.network import segment  # noqa: PLC0415
+    from orlop.runtime.network import holder, segment  # noqa: PLC0415
     from orlop.runtime.network.addresses import Ledger  # noqa: PLC0415
     from orlop.runtime.shim import state as processes  # noqa: PLC0415
 
     for path in state.glob(f"{_EXPECTED}*"):
-        if processes.alive(processes.read(str(path))):
+        if holder.runs(processes.read(str(path))):
             return False
         path.unlink(missing_ok=True)
     return not any(Ledger(state / each).leases() for each in segment.recorded(state))
