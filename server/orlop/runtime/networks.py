@@ -106,20 +106,23 @@ class Networks:
                     hint=f"Disconnect them first: `orlop network disconnect {network.name} {names[0]}`.",
                 )
             self.defined.remove(network)
-        self.sweep()
-        directory = self._directory / network.id
-        with contextlib.suppress(OSError):
-            for each in directory.iterdir():
-                each.unlink()
-            directory.rmdir()
+        if (self._directory / network.id).exists():
+            self.sweep(network)
 
-    def sweep(self) -> None:
-        """Clear away what killed processes left of networks that nobody is on; does nothing when there is nothing."""
+    def sweep(self, removed: Definition | None = None) -> None:
+        """Clear away what killed processes left of networks that nobody is on, and all records of a `removed` one.
+
+        Does nothing when there is nothing.
+        """
         left = [each for each in self._directory.glob("*/network.json") if not Ledger(each.parent).leases()]
         holder = self._mapping.kind != "identity" and (self._directory / "holder.json").exists()
-        if left or holder:
+        if left or holder or removed is not None:
             request = memberships.request(
-                directory=self._directory, mapping=self._mapping.to_json(), container="", name="", networks=()
+                directory=self._directory,
+                mapping=self._mapping.to_json(),
+                container="",
+                name="",
+                networks=() if removed is None else ((removed, ()),),
             )
             self._ask({**request, "sweep": True})
 

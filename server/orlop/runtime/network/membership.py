@@ -56,7 +56,7 @@ def detach(request: dict[str, Any], pid: int, rest: list[dict[str, Any]]) -> Non
 
 
 def sweep(request: dict[str, Any]) -> None:
-    """Clear away networks that nobody is on, and what killed processes left."""
+    """Clear away networks that nobody is on, and what killed processes left; of those of the request all records."""
     _in_child(request, lambda: _sweep(request, release=False))
 
 
@@ -192,9 +192,11 @@ def _sweep(request: dict[str, Any], *, release: bool) -> dict[str, Any]:
         holder.end(state)
         for network in segment.recorded(state).values():
             _segment(request, network).forget()
-        return {}
-    if not request["rootless"] or _join_if_held(request):
+    elif not request["rootless"] or _join_if_held(request):
         _remove_idle(request)
+    if not release:
+        for network in request["networks"]:
+            _segment(request, network).erase()
     return {}
 
 

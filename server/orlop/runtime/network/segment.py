@@ -133,6 +133,14 @@ class Segment:
         for note in (_SWITCHED, _RULES, RECORD):
             self.ledger.set_note(note, None)
 
+    def erase(self) -> None:
+        """Remove the directory of a network that was removed, unless somebody is on it; never raises."""
+        with contextlib.suppress(OSError):
+            if not self.ledger.leases():
+                for each in os.listdir(self.directory):
+                    (self.directory / each).unlink()
+                self.directory.rmdir()
+
     def _ensure(self, channel: netlink.Channel) -> tuple[int, tuple[str, ...]]:
         """The index of the bridge, made if need be, with its rules and forwarding on."""
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
