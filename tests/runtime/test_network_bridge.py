@@ -119,6 +119,8 @@ def test_it_opens_no_way_to_dockers_containers_but_to_their_published_ports(
                 made = links.find_bridge(channel, str(tmp_path))
                 assert made is not None
                 firewall.ensure(made, run, uplinks=links.uplinks(channel))
+        for rule in ("-D FORWARD -j DOCKER-USER", "-I FORWARD -j DOCKER-USER"):  # as Docker does when it starts
+            netlab.run("iptables", *rule.split())
         with netlab.serving("172.17.0.2", 80, inside=theirs):
             assert ours.fetch("http://172.17.0.2/", 1) == ""
             assert ours.fetch(f"http://{netlab.SERVER}/") == netlab.HOST, "the way out is open"

@@ -61,14 +61,29 @@ def test_the_dead_give_their_addresses_back_by_themselves(tmp_path: Path) -> Non
 def test_networks_get_subnets_of_their_own_whoever_makes_them_at_once(tmp_path: Path) -> None:
     code = (
         "import pathlib, sys\nfrom orlop.runtime.network.definitions import Definitions\n"
-        "for number in range(4):\n"
+        "print('ready', flush=True)\nsys.stdin.readline()\n"
+        "for number in range(8):\n"
         "    Definitions(pathlib.Path(sys.argv[1])).create(f'{sys.argv[2]}{number}', subnet=None, gateway=None,"
         " internal=False, labels={})\n"
     )
-    running = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path), name]) for name in "xyz"]
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(tmp_path), name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for name in "xyz"
+    ]
+    for each in running:
+        assert each.stdout is not None
+        assert each.stdout.readline() == "ready\n"
+    for each in running:
+        assert each.stdin is not None
+        each.stdin.close()
     assert [each.wait(60) for each in running] == [0, 0, 0]
+    for each in running:
+        assert each.stdout is not None
+        each.stdout.close()
     found = [IPv4Network(each.subnet) for each in Definitions(tmp_path).list()]
-    assert len(found) == 12
+    assert len(found) == 24
     assert not any(one.overlaps(two) for number, one in enumerate(found) for two in found[:number])
 
 
