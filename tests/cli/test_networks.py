@@ -95,16 +95,12 @@ def eventually(claim: Callable[[], bool], seconds: float = 30.0) -> bool:
     return True
 
 
-def processes(account: str | None) -> dict[str, list[int]]:
-    """The living processes of networks of an account, by what they are."""
-    user = account or "root"
-    lines = subprocess.run(["ps", "-u", user, "-o", "pid=,stat=,comm="], capture_output=True, text=True).stdout
-    found: dict[str, list[int]] = {}
-    for line in lines.splitlines():
-        pid, status, name = line.split(None, 2)
-        if name.startswith(("orlop-keeper", "orlop-networks", "slirp4netns")) and not status.startswith("Z"):
-            found.setdefault(name.strip(), []).append(int(pid))
-    return found
+def runs(pid: int) -> bool:
+    """Whether a process exists and is no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def test_containers_of_a_network_reach_each_other_by_name_and_nobody_else(lab: Lab) -> None:
@@ -296,20 +292,36 @@ def test_nothing_is_left_when_the_last_one_goes_whoever_was_killed(
 
 
 def test_the_process_that_holds_the_networks_goes_with_them_and_comes_back(lab: Lab, account: str | None) -> None:
+    record = lab.type.root / "run" / "networks" / "holder.json"
     if account is None and os.geteuid() == 0:
-        assert processes(None).get("orlop-networks") is None, "root needs none"
+        assert not record.exists(), "root needs none"
         return
-    before = processes(account)
-    assert len(before["orlop-networks"]) == len(before["orlop-keeper"]) == 1
-    os.kill(before["orlop-keeper"][0], 9)
-    assert eventually(lambda: not set(before["orlop-networks"]) & set(processes(account).get("orlop-networks", [])))
-    for each in ("web", "db", "vault"):
-        lab.type("restart", "-t", "0", lab.name(each))
+
+    def held() -> tuple[int, int]:
+        found = json.loads(record.read_text())
+        return found["keeper"]["pid"], found["process"]["pid"]
+
+    def start_again(verb: str) -> None:
+        for each in ("web", "db", "vault"):
+            lab.type(verb, lab.name(each))
+
+    keeper, holder = held()
+    assert runs(keeper)
+    assert runs(holder)
+    os.kill(keeper, 9)
+    assert eventually(lambda: not runs(holder))
+    start_again("restart")
     assert "hello" in lab.inside("web", f"timeout 9 wget -qO- http://{lab.name('db')}/")
-    after = processes(account)
-    assert len(after["orlop-networks"]) == 1
-    for each in ("web", "db", "vault"):
+    again = held()
+    assert all(map(runs, again))
+    for each in ("web", "db"):
         lab.type("stop", "-t", "0", lab.name(each))
-    assert eventually(lambda: not {"orlop-networks", "orlop-keeper"} & set(processes(account)))
-    for each in ("web", "db", "vault"):
-        lab.type("start", lab.name(each))
+    assert all(map(runs, again)), "one is still there"
+    # Nobody tells of the end of the last one.
+    identity = json.loads(lab.type("inspect", lab.name("vault")))[0]["Id"]
+    last = json.loads((lab.type.root / "containers" / identity / "state.json").read_text())
+    os.kill(last["shim"]["pid"], 9)
+    os.kill(last["init"]["pid"], 9)
+    assert eventually(lambda: not any(map(runs, again)))
+    start_again("start")
+    assert "hello" in lab.inside("web", f"timeout 9 wget -qO- http://{lab.name('db')}/")
