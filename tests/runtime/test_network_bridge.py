@@ -19,6 +19,7 @@ from orlop.core import errors
 from orlop.core.job import CancelToken, Job, Note
 from orlop.runtime.network import attach, bridge, firewall, links, netlink
 from orlop.runtime.network.addresses import Ledger, free_subnet
+from orlop.runtime.network.segment import Segment
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="needs root to make a host of its own")
 
@@ -84,6 +85,99 @@ def test_it_works_beside_docker_and_leaves_dockers_rules_as_they_were(outside: n
         assert container.fetch(f"http://{netlab.SERVER}/") == netlab.HOST
         assert "-A DOCKER-USER -i orlop0" in netlab.run("iptables", "-S"), "in the chain that Docker leaves alone"
     assert bridge.cleanup(tmp_path)
+    assert before == rules()
+
+
+@pytest.mark.parametrize("program", ["nft", "iptables"])
+def test_it_opens_no_way_to_dockers_containers_but_to_their_published_ports(
+    outside: netlab.Box, tmp_path: Path, program: str
+) -> None:
+    for rule in (
+        "-P FORWARD DROP", "-N DOCKER-USER", "-A FORWARD -j DOCKER-USER", "-A FORWARD -i docker0 -j ACCEPT",
+        "-A FORWARD -d 172.17.0.2/32 -o docker0 -p tcp --dport 80 -j ACCEPT",
+        "-A FORWARD -o docker0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
+        "-t nat -A PREROUTING -p tcp --dport 8000 -j DNAT --to-destination 172.17.0.2:80",
+    ):  # fmt: skip
+        netlab.run("iptables", *rule.split())
+    before = rules()
+
+    def run(argv: Sequence[str], text: str = "") -> tuple[int, str, str]:
+        return firewall.run_program(argv, text) if argv[0] != "nft" else (127, "", "nft is not installed")
+
+    with netlab.box() as theirs, netlab.box() as ours:
+        for words in (
+            "link add docker0 type bridge", "addr add 172.17.0.1/16 dev docker0", "link set docker0 up",
+            f"link add vdocker master docker0 up type veth peer eth0 netns {theirs.pid}",
+        ):  # fmt: skip
+            netlab.run("ip", *words.split())
+        for words in ("addr add 172.17.0.2/16 dev eth0", "link set eth0 up", "route add default via 172.17.0.1"):
+            theirs.run("ip", *words.split())
+        connected(ours, tmp_path)
+        if program == "iptables":
+            firewall.remove("orlop0")
+            with netlink.Channel() as channel:
+                made = links.find_bridge(channel, str(tmp_path))
+                assert made is not None
+                firewall.ensure(made, run, uplinks=links.uplinks(channel))
+        for rule in ("-D FORWARD -j DOCKER-USER", "-I FORWARD -j DOCKER-USER"):  # as Docker does when it starts
+            netlab.run("iptables", *rule.split())
+        with netlab.serving("172.17.0.2", 80, inside=theirs):
+            assert ours.fetch("http://172.17.0.2/", 1) == ""
+            assert ours.fetch(f"http://{netlab.SERVER}/") == netlab.HOST, "the way out is open"
+            assert ours.fetch(f"http://{netlab.HOST}:8000/") != "", "as to everybody"
+            if program == "nft":
+                netlab.run("nft", "flush", "chain", "ip", "orlop0", "forward")
+                assert ours.fetch("http://172.17.0.2/", 5) != "", "only our rule was in the way"
+    netlab.run("ip", "link", "del", "docker0")
+    assert bridge.cleanup(tmp_path)
+    assert before[program == "iptables" :] == rules()[program == "iptables" :], "chains of iptables stay, empty"
+
+
+def test_user_defined_networks_are_apart_from_each_other_and_from_the_default_one(
+    outside: netlab.Box, tmp_path: Path
+) -> None:
+    def segment(name: str, subnet: str, *, internal: bool = False) -> Segment:
+        gateway = str(IPv4Network(subnet)[1])
+        network = {"id": name * 32, "name": name, "subnet": subnet, "gateway": gateway, "internal": internal}
+        return Segment(tmp_path / name, network, alone=False)
+
+    open_, other, shut = (
+        segment("aa", "10.9.1.0/24"),
+        segment("bb", "10.9.2.0/24"),
+        segment("cc", "10.9.3.0/24", internal=True),
+    )
+    before = rules()
+    with netlab.box() as one, netlab.box() as two, netlab.box() as three, netlab.box() as four:
+        places = [
+            each.connect(f"c{number}", box.pid, [])[0]
+            for number, (each, box) in enumerate(((open_, one), (other, two), (shut, three)))
+        ]
+        assert [each["address"] for each in places] == ["10.9.1.2", "10.9.2.2", "10.9.3.2"]
+        default = connected(four, tmp_path / "default")
+        assert default.address is not None
+        assert one.fetch(f"http://{netlab.SERVER}/") == netlab.HOST, "masqueraded"
+        assert f"mtu {netlab.MTU} " in one.run("ip", "link", "show", "eth0")
+        # A way that somebody gives it from inside leads nowhere either.
+        three.run("ip", "route", "add", "default", "via", "10.9.3.1")
+        assert three.fetch(f"http://{netlab.SERVER}/", 1) == ""
+        with (
+            netlab.serving("0.0.0.0", 80, inside=two),
+            netlab.serving("0.0.0.0", 80, inside=three),
+            netlab.serving("0.0.0.0", 80, inside=four),
+        ):
+            for place in ("10.9.2.2", "10.9.3.2", default.address):
+                assert one.fetch(f"http://{place}/", 1) == "", place
+            assert four.fetch("http://10.9.2.2/", 1) == ""
+            shut.connect("c0", one.pid, [])
+            assert one.fetch("http://10.9.3.2/") == "10.9.3.3", "on both now"
+            for each in (open_, other):
+                netlab.run("nft", "flush", "chain", "ip", each.name, "forward")
+            assert one.fetch("http://10.9.2.2/") != "", "only our rules were in the way"
+        assert not open_.remove_if_idle(), "somebody is on it"
+    for each in (open_, other, shut):
+        assert netlab.eventually(each.remove_if_idle)
+    bridge.cleanup(tmp_path / "default")
+    assert "orlop" not in netlab.run("ip", "link")
     assert before == rules()
 
 
@@ -257,7 +351,7 @@ def test_closing_frees_the_address_and_an_ended_container_does_too(outside: netl
 def test_where_no_bridge_can_be_made_nothing_stays_behind(
     outside: netlab.Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(made: links.Bridge) -> tuple[str, ...]:
+    def refuse(made: links.Bridge, **_: object) -> tuple[str, ...]:
         raise errors.Unavailable("no rules")
 
     monkeypatch.setattr(firewall, "ensure", refuse)

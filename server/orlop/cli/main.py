@@ -105,12 +105,21 @@ VERBS: dict[str, tuple[str, str]] = {
     "volume inspect": ("volume", "Show all that is known of volumes, as JSON"),
     "volume rm": ("volume", "Remove volumes"),
     "volume prune": ("volume", "Remove volumes that no container uses"),
+    "network ls": ("network", "List networks"),
+    "network list": ("network", "List networks"),
+    "network create": ("network", "Make a network"),
+    "network inspect": ("network", "Show all that is known of networks, as JSON"),
+    "network rm": ("network", "Remove networks"),
+    "network remove": ("network", "Remove networks"),
+    "network prune": ("network", "Remove networks that no container is on"),
+    "network connect": ("network", "Put a container on a network"),
+    "network disconnect": ("network", "Take a container off a network"),
     "system df": ("df", "Show disk usage"),
     "system prune": ("systemprune", "Remove what nothing uses"),
     "system info": ("info", "Show where the store is and what this host allows"),
     "builder prune": ("systemprune", "Remove the build cache"),
 }
-GROUPS = ("image", "container", "system", "builder", "volume", "manifest")
+GROUPS = ("image", "container", "system", "builder", "volume", "network", "manifest")
 
 
 def main(arguments: Sequence[str]) -> int:

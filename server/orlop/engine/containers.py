@@ -13,16 +13,18 @@ import attrs
 from orlop.core import errors, imageconfig
 from orlop.core.digest import Digest
 from orlop.core.job import Job
-from orlop.engine import containerfilters, containerview, creation, limits, wishes
+from orlop.engine import containerfilters, containerview, creation, limits, networks, wishes
 from orlop.engine.creation import RunOptions
 from orlop.engine.limits import LimitWishes
+from orlop.engine.networks import Networks
 from orlop.engine.settings import Settings
 from orlop.rootfs.workshop import Workshop
-from orlop.runtime import restarts, usage
+from orlop.runtime import memberships, restarts, usage
 from orlop.runtime.container import Container, ImageOrigin
 from orlop.runtime.linux import freezer
 from orlop.runtime.logs import LogLine
 from orlop.runtime.manager import Manager
+from orlop.runtime.memberships import Memberships
 from orlop.runtime.sessions import ExecSession, Session
 from orlop.runtime.spec import ExitStatus
 from orlop.runtime.usage import Usage
@@ -60,10 +62,13 @@ class Containers:
         image = self._store.images.find(options.image)
         config = creation.configuration(image.config.config, options)
         wanted = creation.mounts(image.config.config, options)
+        joined = self.networks.wanted(options.network, options.network_aliases)
         creation.specification(self._store, image, options)  # what is wrong shows before volumes are made
 
         def remember(bundle: Path) -> None:
             users.write(bundle, [layer.id for layer in image.layers], image.id)
+            if joined != Memberships():
+                memberships.write(bundle, joined)
 
         with self.volumes.mounts(wanted, image, job or Job()) if wanted else contextlib.nullcontext(()) as mounted:
             created = self.manager.create(
@@ -148,6 +153,8 @@ class Containers:
         gone = self.manager.remove(name, job, force=force)
         if volumes or gone.auto_remove:
             self.volumes.forget(gone, job)
+        if gone.memberships.networks:
+            self.manager.networks.sweep()
         self._store.journal.bump(("containers",))
         return gone
 
@@ -159,7 +166,9 @@ class Containers:
 
     def rename(self, name: str, new: str, job: Job) -> None:
         """Give it another name."""
-        self.manager.rename(name, new, job)
+        before = self.manager.inspect(name)
+        self.manager.rename(before.id, new, job)
+        self.manager.networks.rename(before, new)
         self._store.journal.bump(("containers",))
 
     def update(self, name: str, asked: LimitWishes, restart: str | None, job: Job) -> None:
@@ -227,7 +236,8 @@ class Containers:
 
     def inspect(self, name: str) -> dict[str, Any]:
         """Docker's inspect document, as far as it has meaning here."""
-        return containerview.document(self.find(name))
+        found = self.find(name)
+        return containerview.document(found, mode=networks.mode(found), networks=self.networks.settings(found))
 
     def using(self, image: Digest) -> tuple[str, ...]:
         """The names of the containers of an image."""
@@ -243,6 +253,11 @@ class Containers:
         from orlop.engine.volumes import Volumes  # noqa: PLC0415
 
         return Volumes(self._store, self._workshop, self.manager.list)
+
+    @cached_property
+    def networks(self) -> Networks:
+        """Networks."""
+        return Networks(self._store.journal, lambda: self.manager)
 
     @cached_property
     def copies(self) -> Copies:

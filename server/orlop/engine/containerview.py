@@ -13,8 +13,8 @@ from orlop.runtime.spec import Limits, Mount
 VOLUME_PLACE = ("volumes", "_data")
 
 
-def document(item: Container) -> dict[str, Any]:
-    """The object that `docker container inspect` prints for it."""
+def document(item: Container, *, mode: str, networks: dict[str, Any]) -> dict[str, Any]:
+    """The object that `docker container inspect` prints for it; see `engine.networks` for the last two."""
     spec = item.spec
     code = item.exit.code if item.exit is not None else 0
     return {
@@ -41,7 +41,7 @@ def document(item: Container) -> dict[str, Any]:
         "HostConfig": {
             "RestartPolicy": {"Name": spec.restart.name, "MaximumRetryCount": spec.restart.maximum},
             **_limits(spec.limits),
-            "NetworkMode": spec.network,
+            "NetworkMode": mode,
             "AutoRemove": item.auto_remove,
             "ReadonlyRootfs": spec.rootfs.readonly,
         },
@@ -59,7 +59,7 @@ def document(item: Container) -> dict[str, Any]:
             **({"Healthcheck": item.config["Healthcheck"]} if item.config.get("Healthcheck") else {}),
         },
         "Mounts": [_mount(each) for each in spec.mounts if not each.source.startswith(f"{item.bundle}/")],
-        "NetworkSettings": {"IPAddress": item.address or "", "Ports": _ports(item)},
+        "NetworkSettings": {"IPAddress": item.address or "", "Ports": _ports(item), "Networks": networks},
     }
 
 

@@ -35,6 +35,7 @@ class RunOptions(LimitWishes):
     user: str | None = None
     hostname: str | None = None
     network: str = "default"
+    network_aliases: tuple[str, ...] = ()
     labels: Mapping[str, str] = attrs.field(factory=dict)
     tty: bool = False
     interactive: bool = False
@@ -117,8 +118,16 @@ def specification(store: Store, image: Image, options: RunOptions, mounted: tupl
         raise errors.Invalid(
             f"cannot run {options.image}: it names no command", hint="Give the command after the image's name."
         )
-    if options.network not in _NETWORKS:
-        raise errors.Invalid(f"cannot use the network {options.network!r}", hint=f"Use one of {', '.join(_NETWORKS)}.")
+    if options.network.startswith("container:"):
+        for what, given in (
+            ("hostname", options.hostname),
+            ("port publishing", options.publish or options.publish_all),
+        ):
+            if given:
+                raise errors.Invalid(
+                    f"conflicting options: {what} and the container type network mode",
+                    hint="Give it to the container whose network is shared.",
+                )
     return ContainerSpec(
         args=args,
         rootfs=Rootfs(
@@ -131,7 +140,7 @@ def specification(store: Store, image: Image, options: RunOptions, mounted: tupl
         cwd=config.working_dir or "/",
         user=config.user,
         hostname=options.hostname or "",
-        network=_NETWORKS[options.network],
+        network=_NETWORKS.get(options.network, "private"),
         tty=options.tty,
         stdin_open=options.interactive,
         stop_signal=config.stop_signal or "SIGTERM",

@@ -10,6 +10,8 @@ from typing import Any, Literal
 import attrs
 
 from orlop.core import errors
+from orlop.runtime import memberships
+from orlop.runtime.memberships import Memberships
 from orlop.runtime.network.ports import Port
 from orlop.runtime.shim import state
 from orlop.runtime.spec import ContainerSpec, ExitStatus
@@ -32,9 +34,9 @@ class Container:
     """One container; times are Unix seconds, `pid` is that of its first process while it runs.
 
     `exit` is the end of the last run. `means` says how its network works (`bridge`, `slirp4netns`, `host` …), `ports`
-    are those of this host that it holds. `restarts` counts the starts by its policy since the last one by a person.
-    `config` is the image's configuration as the container changed it, in Docker's spelling
-    (`imageconfig.write_run_config`).
+    are those of this host that it holds, `memberships` says which networks it is on. `restarts` counts the starts by
+    its policy since the last one by a person. `config` is the image's configuration as the container changed it, in
+    Docker's spelling (`imageconfig.write_run_config`).
     """
 
     id: str
@@ -57,6 +59,7 @@ class Container:
     ports: tuple[Port, ...] = ()
     restarts: int = 0
     health: HealthState | None = None
+    memberships: Memberships = attrs.field(factory=Memberships)
 
     @property
     def alive(self) -> bool:
@@ -142,6 +145,7 @@ def _container(
         ports=_ports(bundle) if running else (),
         restarts=again["count"] if again is not None else 0,
         health=_health(bundle, last, running=running) if config["spec"].get("health") else None,
+        memberships=memberships.read(bundle),
     )
 
 

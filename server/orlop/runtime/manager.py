@@ -19,6 +19,7 @@ from orlop.core.job import Job
 from orlop.runtime import bundles, container, logs, pausing, restarts, sessions, updating, userns
 from orlop.runtime.container import Container, ImageOrigin
 from orlop.runtime.linux import signals
+from orlop.runtime.networks import Networks
 from orlop.runtime.sessions import ExecSession, Session
 from orlop.runtime.shim import state
 from orlop.runtime.shims import Shims
@@ -47,7 +48,8 @@ class Manager:
         self._bundles = bundles.Bundles(root)
         self._remove_tree = remove_tree
         self._shims = Shims()
-        self._starter = Starter(run_dir, mapping or userns.for_current_user(), self._shims)
+        self.networks = Networks(root.parent / "networks", run_dir, mapping or userns.for_current_user(), self._shims)
+        self._starter = Starter(run_dir, mapping or userns.for_current_user(), self._shims, self.networks.defined)
         try:
             run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
@@ -99,7 +101,10 @@ class Manager:
                         f"the container {current.name} is running", hint="Attach to it, or stop it first."
                     )
                 return None
-            return self._starter.start(current, job, foreground=foreground, size=size)
+            other = None
+            if current.memberships.shared is not None:
+                other = self._running(current.memberships.shared)
+            return self._starter.start(current, job, foreground=foreground, size=size, other=other)
 
     def attach(self, text: str) -> Session:
         """Connect to a running container; sees what it writes from now on."""

@@ -29,10 +29,10 @@ _BOOT = (
 )
 
 
-def starter(found: Container, run_dir: Path) -> dict[str, Any]:
+def starter(found: Container, run_dir: Path, networks: Path) -> dict[str, Any]:
     """What `shim.restarting.carry_out` needs: this very Python and package, whoever installed them."""
     params = {
-        "root": str(found.bundle.parent), "id": found.id, "run_dir": str(run_dir),
+        "root": str(found.bundle.parent), "id": found.id, "run_dir": str(run_dir), "networks": str(networks),
         "path": [userns.SERVER_ROOT, *(each for each in sys.path if os.path.isabs(each))],
     }  # fmt: skip
     environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
@@ -42,6 +42,7 @@ def starter(found: Container, run_dir: Path) -> dict[str, Any]:
 
 def main(params: dict[str, Any]) -> None:
     """Start the container for the shim whose identity is the last argument, if that is still wanted."""
+    from orlop.runtime.network.definitions import Definitions  # noqa: PLC0415
     from orlop.runtime.shims import Shims  # noqa: PLC0415
     from orlop.runtime.starting import Starter  # noqa: PLC0415 - it imports this module
 
@@ -56,8 +57,9 @@ def main(params: dict[str, Any]) -> None:
             if record is None or found is None or record["shim"] != shim or found.status != "restarting":
                 return
             try:
-                Starter(Path(params["run_dir"]), userns.for_current_user(), shims).start(
-                    found, Job(), foreground=False, size=None, again=True
+                defined = Definitions(Path(params["networks"]))
+                Starter(Path(params["run_dir"]), userns.for_current_user(), shims, defined).start(
+                    found, Job(), foreground=False, size=None, other=_lender(bundles, found), again=True
                 )
             except (errors.OrlopError, OSError) as error:
                 reason = error.message if isinstance(error, errors.OrlopError) else str(error)
@@ -69,6 +71,16 @@ def main(params: dict[str, Any]) -> None:
     finally:
         shims.close()
     state.announce(str(bundle))
+
+
+def _lender(bundles: Bundles, found: Container) -> Container | None:
+    """The container whose network it shares, if it does; raises `Conflict` when that one does not run."""
+    if found.memberships.shared is None:
+        return None
+    other = container.read(bundles.root / found.memberships.shared)
+    if other is None or other.pid is None:
+        raise errors.Conflict(f"the container {found.memberships.shared[:12]}, whose network it shares, does not run")
+    return other
 
 
 def stop(found: Container) -> None:

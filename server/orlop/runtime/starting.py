@@ -11,45 +11,65 @@ from typing import Any
 
 from orlop.core import errors
 from orlop.core.job import Job
-from orlop.runtime import restarts, userns
+from orlop.runtime import container, memberships, restarts, userns
 from orlop.runtime.container import Container
 from orlop.runtime.linux.channel import Channel
 from orlop.runtime.network import attach as networks
 from orlop.runtime.network import helper, ports, resolv
+from orlop.runtime.network.definitions import Definitions
 from orlop.runtime.sessions import Session
 from orlop.runtime.shim import state
 from orlop.runtime.shims import Shims
 
+# The state of all user-defined networks of this user, in the run directory.
+NETWORKS = "networks"
 _LONGEST_SOCKET = 107
 
 
 class Starter:
     """Starts containers that do not run; whoever calls holds their lock."""
 
-    def __init__(self, run_dir: Path, mapping: userns.IdMapping, shims: Shims) -> None:
+    def __init__(self, run_dir: Path, mapping: userns.IdMapping, shims: Shims, defined: Definitions) -> None:
         self._run_dir = run_dir
+        self._defined = defined
         self._mapping = mapping
         self._shims = shims
 
     def start(
-        self, found: Container, job: Job, *, foreground: bool, size: tuple[int, int] | None, again: bool = False
+        self,
+        found: Container,
+        job: Job,
+        *,
+        foreground: bool,
+        size: tuple[int, int] | None,
+        other: Container | None = None,
+        again: bool = False,
     ) -> Session | None:
-        """See `Manager.start`; `again` is for a start by the container's policy, which counts on."""
+        """See `Manager.start`; `other` is the running container whose network it shares.
+
+        `again` is for a start by the container's policy, which counts on.
+        """
         path = str(self._run_dir / f"{found.id[:12]}.sock")
         if len(os.fsencode(path)) > _LONGEST_SOCKET:
             raise errors.Invalid(f"the path {path} is too long for a socket", hint="Choose a shorter run directory.")
-        plan = networks.choose(found.spec.network, state_dir=self._run_dir / "network", job=job)
+        request = self._networks(found)
+        plan = self._plan(found, job, alone=request is None, shares=other is not None)
         if plan.note:
             job.note(plan.note, "warning")
         if not again:
             restarts.forget(found)
-        for name in (state.EXIT, state.STATE, state.PAUSED, state.PORTS, "address", state.STOPPED):
+        for name in (state.EXIT, state.STATE, state.PAUSED, state.PORTS, state.ADDRESS, state.STOPPED):
             with contextlib.suppress(FileNotFoundError):
                 (found.bundle / name).unlink()
         slirp = plan.means == "slirp4netns"
-        self._write_files(found, plan, helper.SLIRP_ADDRESS if slirp else None)
+        if other is not None:
+            _share_files(found, other)
+        else:
+            self._write_files(found, plan, helper.SLIRP_ADDRESS if slirp else None)
         listeners = _listen(found, plan, job)
         request = {
+            "networks": request,
+            "join": container.identity(other.bundle) if other is not None else None,
             "bundle": str(found.bundle),
             "socket": path,
             "mapping": self._mapping.to_json(),
@@ -57,7 +77,7 @@ class Starter:
             "means": plan.means,
             "size": list(size) if size is not None else None,
             "client": foreground,
-            "starter": restarts.starter(found, self._run_dir),
+            "starter": restarts.starter(found, self._run_dir, self._defined.root),
             "proxy": ports.proxy_params(listeners, user_namespace=self._mapping.kind != "identity"),
         }
         opened = [each.port for each in listeners]
@@ -99,6 +119,8 @@ class Starter:
             elif "failed" in message:
                 raise _start_error(message)
             elif "started" in message:
+                for note in message["notes"]:
+                    job.note(note, "warning")
                 for name in message["ignored"]:
                     job.note(
                         f"the {name.replace('_', '-')} limit is ignored: no control group can be made here", "warning"
@@ -110,8 +132,29 @@ class Starter:
             plan.mode, pid, container_id=found.id, state_dir=self._run_dir / "network", job=job, plan=plan
         )
         self._write_files(found, plan, attachment.address, gateway=attachment.host)
-        (found.bundle / "address").write_text(attachment.address or "", encoding="ascii")
+        (found.bundle / state.ADDRESS).write_text(attachment.address or "", encoding="ascii")
         return {"go": True}
+
+    def _networks(self, found: Container) -> dict[str, Any] | None:
+        """What the shim needs to put it on its user-defined networks, None when there are none."""
+        if not found.memberships.networks:
+            return None
+        return memberships.request(
+            directory=self._run_dir / NETWORKS,
+            mapping=self._mapping.to_json(),
+            container=found.id,
+            name=found.name,
+            networks=[(self._defined.find(each.id), each.aliases) for each in found.memberships.networks],
+            resolver=memberships.upstream(found.spec.dns),
+        )
+
+    def _plan(self, found: Container, job: Job, *, alone: bool, shares: bool) -> networks.Plan:
+        """The default network, unless it has others instead. An ordinary user's others have a way out of their own."""
+        if shares:
+            return networks.Plan("host", "container")
+        if not alone and (not found.memberships.default or self._mapping.kind != "identity"):
+            return networks.Plan("private", "networks")
+        return networks.choose(found.spec.network, state_dir=self._run_dir / "network", job=job)
 
     @staticmethod
     def _write_files(found: Container, plan: networks.Plan, address: str | None, gateway: str | None = None) -> None:
@@ -124,16 +167,24 @@ class Starter:
         texts = {
             "hosts": resolv.hosts_text(hostname, address=address, extra=extra, host_file=host_file),
             "hostname": resolv.hostname_text(hostname),
-            "resolv.conf": plan.resolver(found.spec.dns).text(),
+            "resolv.conf": memberships.resolver_text(found.spec.dns)
+            if found.memberships.networks
+            else plan.resolver(found.spec.dns).text(),
         }
         for name, text in texts.items():
             (found.bundle / name).write_text(text, encoding="utf-8")
 
 
+def _share_files(found: Container, other: Container) -> None:
+    """Names mean to it what they mean to the container whose network it shares."""
+    for name in ("hosts", "hostname", "resolv.conf"):
+        (found.bundle / name).write_text((other.bundle / name).read_text(encoding="utf-8"), encoding="utf-8")
+
+
 def _listen(found: Container, plan: networks.Plan, job: Job) -> list[ports.Listener]:
     """Take the container's ports of this host; a container that shares the host's network has no others."""
     wanted = [port for text in found.spec.ports for port in ports.parse(text)]
-    if wanted and plan.means in ("host", "none"):
+    if wanted and plan.means in ("host", "none", "container"):
         job.note(f"published ports are ignored: the network of the container is {plan.means}", "warning")
         return []
     listeners: list[ports.Listener] = []

@@ -298,7 +298,15 @@ def test_an_archive_of_before_docker_1_10_is_told_apart() -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"no archive", os.urandom(2000), gzip.compress(b"x"), gzip.compress(BASE)[:500], bytes(2048)]
+    "data",
+    [
+        b"",
+        b"no archive",
+        os.urandom(2000),
+        gzip.compress(b"x", mtime=0),
+        gzip.compress(BASE, mtime=0)[:500],
+        bytes(2048),
+    ],
 )
 def test_what_is_no_tar_is_refused_with_advice(data: bytes) -> None:
     with pytest.raises(errors.InvalidArchive):

@@ -45,7 +45,8 @@ def container_flags(parser: Parser) -> None:
     add("--entrypoint", help="program to run instead of the image's")
     add("--name", help="name of the container")
     add("-h", "--hostname", help="host name inside")
-    add("--network", "--net", default="default", help="default, none or host")
+    add("--network", "--net", default="default", help="default, none, host, container:NAME, or one you created")
+    several("--network-alias", "--net-alias", metavar="NAME", help="another name on the network you created")
     several("-p", "--publish", metavar="[[ADDRESS:]PORT:]PORT", help="port to offer on this host")
     add("-P", "--publish-all", action="store_true", help="offer all exposed ports on free ports of this host")
     several("--expose", metavar="PORT", help="port that the program offers")
@@ -156,6 +157,7 @@ def _options(arguments: argparse.Namespace) -> RunOptions:
         groups=tuple(arguments.group_add),
         hostname=arguments.hostname,
         network=arguments.network,
+        network_aliases=tuple(arguments.network_alias),
         publish=tuple(arguments.publish),
         publish_all=arguments.publish_all,
         expose=tuple(arguments.expose),

@@ -10,7 +10,7 @@ import fcntl
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
@@ -70,11 +70,20 @@ class Ledger:
         finally:
             os.close(descriptor)
 
-    def lease(self, subnet: IPv4Network, container_id: str, pid: int) -> IPv4Address:
+    def lease(
+        self,
+        subnet: IPv4Network,
+        container_id: str,
+        pid: int,
+        *,
+        gateway: IPv4Address | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> IPv4Address:
         """The next free address of `subnet`, for as long as process `pid` lives; call it under the lock.
 
         Addresses go round, so that one is not used again right after its owner left and neighbors still remember it.
-        Raises `Conflict` when none is left or the process has ended.
+        `gateway` is the first of the subnet unless given; `details` are kept with the lease (`members`). Raises
+        `Conflict` when none is left or the process has ended.
         """
         started = _start_time(pid)
         if started is None:
@@ -88,10 +97,11 @@ class Ledger:
             raise errors.Conflict(
                 f"cannot lease an address: all {capacity} of {subnet} are in use", hint="Stop some containers."
             )
+        reserved = 1 if gateway is None else int(gateway) - int(subnet[0])
         offset = state["next"]
-        while str(address := subnet[2 + offset % capacity]) in leases:
+        while str(address := subnet[_nth_host(offset % capacity, reserved)]) in leases:
             offset += 1
-        leases[str(address)] = [container_id, pid, started]
+        leases[str(address)] = [container_id, pid, started, dict(details or {})]
         self._write({"subnet": str(subnet), "next": (offset + 1) % capacity, "leases": leases})
         return address
 
@@ -103,6 +113,27 @@ class Ledger:
             if owner is not None and owner[1] == pid:
                 del state["leases"][str(address)]
                 self._write(state)
+
+    def members(self) -> dict[IPv4Address, tuple[str, int, dict[str, Any]]]:
+        """Address -> (container id, pid, details) of the leases of processes that live."""
+        found = self._read(None)["leases"]
+        return {
+            IPv4Address(text): (each[0], each[1], each[3] if len(each) > 3 else {})
+            for text, each in found.items()
+            if _start_time(each[1]) == each[2]
+        }
+
+    def everybody(self) -> dict[IPv4Address, tuple[str, int]]:
+        """Address -> (container id, pid) of all leases, also of processes that have ended."""
+        return {IPv4Address(text): (each[0], each[1]) for text, each in self._read(None)["leases"].items()}
+
+    def set_details(self, address: IPv4Address, details: Mapping[str, Any]) -> None:
+        """Change what is kept with a lease; call it under the lock. Returns normally when the lease is gone."""
+        state = self._read(None)
+        owner = state["leases"].get(str(address))
+        if owner is not None:
+            state["leases"][str(address)] = [*owner[:3], dict(details)]
+            self._write(state)
 
     def leases(self) -> dict[IPv4Address, str]:
         """Address -> container id, of processes that live."""
@@ -150,6 +181,12 @@ class Ledger:
         except BaseException:
             os.unlink(temporary)
             raise
+
+
+def _nth_host(number: int, reserved: int) -> int:
+    """The place in its subnet of host `number` (from 0), the `reserved` place being nobody's."""
+    place = number + 1
+    return place if place < reserved else place + 1
 
 
 def _start_time(pid: int) -> int | None:

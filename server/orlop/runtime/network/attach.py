@@ -25,7 +25,8 @@ from orlop.runtime.network import bridge, helper, links, netlink, resolv
 from orlop.runtime.network.addresses import Ledger
 
 Mode = Literal["none", "host", "private"]
-Means = Literal["none", "host", "bridge", "slirp4netns", "pasta"]
+# `networks`: user-defined ones alone (`membership`); `container`: that of another container.
+Means = Literal["none", "host", "bridge", "slirp4netns", "pasta", "networks", "container"]
 
 _NS_GET_USERNS = 0xB701
 

@@ -47,7 +47,7 @@ def ensure(state_dir: Path, job: Job) -> links.Bridge:
                 bridge = made = _make(channel, owner)
             try:
                 _switch_forwarding_on(ledger, job)
-                for note in firewall.ensure(bridge):
+                for note in firewall.ensure(bridge, uplinks=links.uplinks(channel)):
                     job.note(note, "warning")
             except BaseException:
                 if made is not None:
@@ -82,7 +82,7 @@ def _make(channel: netlink.Channel, owner: str) -> links.Bridge:
     # least the later one sees the other; it tries elsewhere.
     for attempt in range(_ATTEMPTS):
         skip = secrets.randbelow(1000) if attempt else 0
-        bridge = links.make_bridge(channel, owner, free_subnet(_used(channel), skip=skip))
+        bridge = links.make_bridge(channel, owner, free_subnet(used(channel), skip=skip))
         others = [
             IPv4Network((place, size), strict=False) for x, place, size in channel.addresses() if x != bridge.index
         ]
@@ -165,7 +165,8 @@ def _switch_forwarding_on(ledger: Ledger, job: Job) -> None:
     job.note("switched on net.ipv4.ip_forward, so that containers reach the network")
 
 
-def _used(channel: netlink.Channel) -> list[IPv4Network]:
+def used(channel: netlink.Channel) -> list[IPv4Network]:
+    """The networks that this host has addresses in, or routes or name servers."""
     places = [(address, prefix) for _, address, prefix in channel.addresses()]
     places += [(destination, prefix) for destination, prefix, _, _ in channel.routes()]
     servers = resolv.for_container(shares_host=True).servers

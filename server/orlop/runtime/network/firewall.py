@@ -13,12 +13,26 @@ import os
 import shutil
 import subprocess
 from collections.abc import Sequence
+from ipaddress import IPv4Network
 from typing import Protocol
 
 from orlop.core import errors
-from orlop.runtime.network.links import Bridge
 
 _SECONDS = 20
+# What Docker calls its bridges, in iptables' way of writing.
+_BRIDGES_OF_DOCKER = ("docker+", "br-+")
+
+
+class Bridge(Protocol):
+    """What the rules are about: a link and its IPv4 network."""
+
+    @property
+    def name(self) -> str:
+        """Name of the link."""
+
+    @property
+    def subnet(self) -> IPv4Network:
+        """Its network."""
 
 
 class Run(Protocol):
@@ -42,23 +56,36 @@ def run_program(argv: Sequence[str], text: str = "") -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
-def ensure(bridge: Bridge, run: Run = run_program) -> tuple[str, ...]:
+def ensure(
+    bridge: Bridge,
+    run: Run = run_program,
+    *,
+    uplinks: Sequence[str] = (),
+    internal: bool = False,
+    alone: bool = False,
+) -> tuple[str, ...]:
     """See to it that all rules are there, whatever was there before; returns notes worth telling.
 
-    Raises `Unavailable` when neither nft nor iptables can be used.
+    Containers get no way to other bridges of this host, such as Docker's, except one that is among the `uplinks` (links
+    of default routes) and except by published ports; an `internal` bridge has no way out at all. `alone` means that no
+    other firewall has a say in this network namespace. Raises `Unavailable` when neither nft nor iptables can be used.
     """
-    code, _, complaint = run(("nft", "-f", "-"), _table(bridge))
+    code, _, complaint = run(("nft", "-f", "-"), _table(bridge, uplinks, internal=internal))
+    shut = [each for each in _BRIDGES_OF_DOCKER if not any(link.startswith(each[:-1]) for link in uplinks)]
     if code != 0:
-        _ensure_iptables(bridge, run, complaint)
-    notes = [*_pass_iptables(bridge, run), *_pass_firewalld(bridge, run)]
+        _ensure_iptables(bridge, run, complaint, shut, internal=internal)
+    if internal or alone:
+        return ()
+    notes = [*_pass_iptables(bridge, run, () if code == 0 else shut), *_pass_firewalld(bridge, run)]
     if code == 0:
         notes += _foreign_drops(bridge, run)
     return tuple(notes)
 
 
-def remove(name: str, run: Run = run_program) -> None:
-    """Take away every rule made for the bridge `name`; returns normally when there is none."""
-    run(("nft", "-f", "-"), f"table ip {name}\ndelete table ip {name}\n")
+def remove(name: str, run: Run = run_program, *, alone: bool = False) -> None:
+    """Take away every rule made for the bridge `name`; returns normally when there is none. `alone`: see `ensure`."""
+    if run(("nft", "-f", "-"), f"table ip {name}\ndelete table ip {name}\n")[0] == 0 and alone:
+        return
     for table in ("filter", "nat"):
         code, rules, _ = run(("iptables", "-w", "-t", table, "-S"))
         for line in rules.splitlines() if code == 0 else ():
@@ -69,30 +96,53 @@ def remove(name: str, run: Run = run_program) -> None:
         run(("firewall-cmd", "--zone=trusted", f"--remove-interface={name}"))
 
 
-def _table(bridge: Bridge) -> str:
+def _table(bridge: Bridge, uplinks: Sequence[str], *, internal: bool) -> str:
     # The first two lines make the transaction the same whether the table is there or not.
     name, subnet = bridge.name, bridge.subnet
+    if internal:
+        rules = [f'iifname != "{name}" oifname "{name}" drop', f'iifname "{name}" oifname != "{name}" drop']
+        masquerade = ""
+    else:
+        ways = ", ".join(f'"{each}"' for each in (name, *uplinks))
+        aside = f'iifname "{name}" oifname != {{ {ways} }} meta oifkind "bridge"'
+        rules = [
+            f'iifname != "{name}" oifname "{name}" ct state new,invalid drop',
+            f"{aside} ct status dnat accept",
+            f"{aside} drop",
+        ]
+        masquerade = f'ip saddr {subnet} oifname != "{name}" masquerade'
     return f"""\
 table ip {name}
 delete table ip {name}
 table ip {name} {{
   chain postrouting {{
     type nat hook postrouting priority srcnat; policy accept;
-    ip saddr {subnet} oifname != "{name}" masquerade
+    {masquerade}
   }}
   chain forward {{
     type filter hook forward priority filter; policy accept;
-    iifname != "{name}" oifname "{name}" ct state new,invalid drop
+    {f"{chr(10)}    ".join(rules)}
   }}
 }}
 """
 
 
-def _ensure_iptables(bridge: Bridge, run: Run, complaint: str) -> None:
+def _ensure_iptables(bridge: Bridge, run: Run, complaint: str, shut: Sequence[str], *, internal: bool) -> None:
     name = bridge.name
-    masquerade = ("POSTROUTING", "-s", str(bridge.subnet), "!", "-o", name)
-    shut = ("FORWARD", "!", "-i", name, "-o", name, "-m", "conntrack", "--ctstate", "NEW,INVALID")
-    for table, rule, target in (("nat", masquerade, "MASQUERADE"), ("filter", shut, "DROP")):
+    wanted: list[tuple[str, tuple[str, ...], str]]
+    if internal:
+        wanted = [
+            ("filter", ("FORWARD", "!", "-i", name, "-o", name), "DROP"),
+            ("filter", ("FORWARD", "-i", name, "!", "-o", name), "DROP"),
+        ]
+    else:
+        new = ("-m", "conntrack", "--ctstate", "NEW,INVALID")
+        wanted = [
+            ("nat", ("POSTROUTING", "-s", str(bridge.subnet), "!", "-o", name), "MASQUERADE"),
+            ("filter", ("FORWARD", "!", "-i", name, "-o", name, *new), "DROP"),
+            *(("filter", ("FORWARD", *_aside(name, each)), "DROP") for each in shut),
+        ]
+    for table, rule, target in wanted:
         failure = _insert(table, (*rule, *_comment(name), "-j", target), run)
         if failure is not None:
             raise errors.Unavailable(
@@ -101,7 +151,12 @@ def _ensure_iptables(bridge: Bridge, run: Run, complaint: str) -> None:
             )
 
 
-def _pass_iptables(bridge: Bridge, run: Run) -> list[str]:
+def _aside(name: str, other: str) -> tuple[str, ...]:
+    """Packets to another bridge that no published port has led there."""
+    return ("-i", name, "-o", other, "-m", "conntrack", "!", "--ctstate", "DNAT")
+
+
+def _pass_iptables(bridge: Bridge, run: Run, shut: Sequence[str]) -> list[str]:
     code, rules, _ = run(("iptables", "-w", "-S"))
     if code != 0:
         return []
@@ -114,8 +169,10 @@ def _pass_iptables(bridge: Bridge, run: Run) -> list[str]:
         return []
     name = bridge.name
     back = ("-o", name, "-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED")
-    for rule in (("-i", name), back):
-        failure = _insert("filter", (chain, *rule, *_comment(name), "-j", "ACCEPT"), run)
+    # Each at the head, so the last one has the first word.
+    wanted = [(("-i", name), "ACCEPT"), (back, "ACCEPT"), *((_aside(name, each), "DROP") for each in shut)]
+    for rule, target in wanted:
+        failure = _insert("filter", (chain, *rule, *_comment(name), "-j", target), run)
         if failure is not None:
             return [f"the firewall may drop packets of containers: {_first_line(failure)}"]
     return []

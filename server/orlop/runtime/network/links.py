@@ -110,6 +110,12 @@ def own_address(channel: netlink.Channel) -> str | None:
     return None
 
 
+def uplinks(channel: netlink.Channel) -> tuple[str, ...]:
+    """The names of the links that default routes go by."""
+    ways = {index for _, prefix, index, _ in channel.routes() if prefix == 0}
+    return tuple(name for name, (index, _, _, _) in channel.links().items() if index in ways)
+
+
 def uplink_mtu(channel: netlink.Channel) -> int:
     """The MTU of the link of the default route: larger packets from a container would be lost on the way."""
     defaults = sorted((metric, index) for _, prefix, index, metric in channel.routes() if prefix == 0 and index)

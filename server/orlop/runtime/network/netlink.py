@@ -80,6 +80,20 @@ class Channel:
             + _attribute(_IFLA_LINKINFO, information),
         )
 
+    def add_bridge(self, name: str, alias: str) -> int:
+        """A bridge, up, with an alias; returns its index. Raises `OSError`: EEXIST for a taken name."""
+        information = _attribute(_INFO_KIND, b"bridge")
+        self._ask(
+            _NEWLINK,
+            _CREATE | _EXCL,
+            pack(_LINK_HEADER, 0, 0, 0, _IFF_UP, _IFF_UP)
+            + _attribute(_IFLA_IFNAME, name.encode() + b"\0")
+            + _attribute(_IFLA_LINKINFO, information),
+        )
+        index = self.links()[name][0]
+        self._ask(_NEWLINK, 0, pack(_LINK_HEADER, 0, 0, index, 0, 0) + _attribute(_IFLA_IFALIAS, alias.encode()))
+        return index
+
     def set_up(self, index: int) -> None:
         """Switch a link on."""
         self._ask(_NEWLINK, 0, pack(_LINK_HEADER, 0, 0, index, _IFF_UP, _IFF_UP))

@@ -12,7 +12,7 @@ from orlop.runtime import launch
 from orlop.runtime.init import sequence, stubs
 from orlop.runtime.linux import cgroups, idmap, syscalls
 from orlop.runtime.linux.channel import Channel, pair
-from orlop.runtime.network import helper, proxy
+from orlop.runtime.network import helper, membership, proxy
 from orlop.runtime.shim import health, restarting, state, streams
 from orlop.runtime.shim.log import JsonLog
 
@@ -27,7 +27,8 @@ def run(request: dict[str, Any], reply: Channel, client: int | None, listeners: 
     `request`: "bundle" (its directory), "socket" (where to listen), "mapping" (ids), "network" (mode of this start),
     "means" ("bridge": the starter attaches, asked by {"network": pid}; "slirp4netns", "pasta": the shim starts it),
     "size" (columns, rows or null), "proxy" (parameters of `network.proxy.main` for `listeners`, the host's ports),
-    "starter" (how to have it started again, see `restarting.carry_out`).
+    "networks" (user-defined ones, see `network.membership`; null for none), "join" (identity of a process to share the
+    network of, or null), "starter" (how to have it started again, see `restarting.carry_out`).
     `client` is a connected foreground front-end. Answers on `reply`: {"started": pid} or {"failed": text, "code",
     "kind", "hint"}.
     """
@@ -65,16 +66,23 @@ class _Shim:
         self._group: cgroups.Group | None = None
         self._stubs: dict[str, Any] = {}
         self._proxy: int | None = None
+        self._networks: dict[str, Any] | None = request.get("networks")
+        self._join: dict[str, Any] | None = None
+        self._notes: list[str] = []
         self._listener = streams.listening_socket(request["socket"])
 
     def start(self) -> None:
         """Fork the container and bring it up; raises an error when it does not start."""
         stdio, inside = self._streams()
         self._group, ignored = cgroups.create(self._config["id"], self._spec["limits"])
+        self._join = self._request.get("join")
+        flags = syscalls.CLONE_NEWNET
+        if self._networks is not None:
+            self._join, flags = membership.hold(self._networks), 0
         ours, theirs = pair()
         launcher = os.fork()
         if launcher == 0:
-            self._launch(stdio, ours, theirs)
+            self._launch(stdio, ours, theirs, flags)
         theirs.close()
         for fd in inside:
             os.close(fd)
@@ -108,7 +116,7 @@ class _Shim:
             sync=False,
         )
         health.fork(self._bundle, self._spec, self._init, started_at)
-        self._tell({"started": self._pid, "ignored": ignored})
+        self._tell({"started": self._pid, "ignored": ignored, "notes": self._notes})
         self._reply.close()
 
     def _publish(self) -> None:
@@ -200,6 +208,8 @@ class _Shim:
             os.unlink(self._request["socket"])
         if self._helper is not None:
             os.close(self._helper)
+        if self._networks is not None:
+            membership.leave(self._networks)
         cgroups.Group(self._groups()).remove()
         stubs.remove(f"{self._bundle}/diff", self._stubs)
 
@@ -221,7 +231,7 @@ class _Shim:
         self._ends["stderr"], stderr = os.pipe2(os.O_CLOEXEC)
         return launch.Stdio(stdin, stdout, stderr), [stdin, stdout, stderr]
 
-    def _launch(self, stdio: launch.Stdio | None, ours: Channel, theirs: Channel) -> None:
+    def _launch(self, stdio: launch.Stdio | None, ours: Channel, theirs: Channel, join_flags: int) -> None:
         """In a child: become root of the user namespace, leave the first process behind, and end."""
 
         def work() -> None:
@@ -229,7 +239,13 @@ class _Shim:
                 _signal.signal(signal, _signal.SIG_DFL)
             if self._group is not None:
                 self._group.join(os.getpid())
-            idmap.enter(self._request["mapping"])
+            if self._join is None:
+                idmap.enter(self._request["mapping"])
+            else:
+                from orlop.runtime.network import holder  # noqa: PLC0415 - few containers share
+
+                rootless = self._request["mapping"]["kind"] != "identity"
+                holder.enter(self._join, join_flags | (syscalls.CLONE_NEWUSER if rootless else 0))
             pid = launch.fork_init(self._spec, stdio, ours, theirs, die_with_me=False)  # type: ignore[arg-type]
             theirs.send({"init": pid})
             os._exit(0)
@@ -252,7 +268,22 @@ class _Shim:
                 raise errors.Unavailable(f"cannot start the container: {reason}")
         elif means in (helper.SLIRP4NETNS, helper.PASTA):
             self._start_helper(means, pid)
+        if self._networks is not None:
+            self._attach_networks(self._networks, pid)
         return None
+
+    def _attach_networks(self, networks: dict[str, Any], pid: int) -> None:
+        """The links of user-defined networks, and the name server; needs nobody else, so a restart does the same."""
+        try:
+            answer = membership.attach(networks, pid)
+        except errors.OrlopError:
+            os.kill(pid, 9)
+            raise
+        self._notes = answer["notes"]
+        state.write_own_addresses(
+            self._bundle, self._spec["hostname"], [each["address"] for each in answer["attached"]]
+        )
+        membership.serve_names(networks, pid)
 
     def _start_helper(self, means: str, pid: int) -> None:
         """The network helper lives as long as the descriptor that only this process holds."""

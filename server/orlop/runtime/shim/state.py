@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 CONFIG, STATE, EXIT, LOG = "config.json", "state.json", "exit.json", "container.log"
-PAUSED, PORTS = "paused.json", "ports.json"
+PAUSED, PORTS, ADDRESS = "paused.json", "ports.json", "address"
 RESTART, STOPPED, HEALTH = "restart.json", "stopped.json", "health.json"
 # Beside all containers' directories: written to whenever one of them changes by itself, for those who watch.
 CHANGED = ".changed"
@@ -60,6 +60,25 @@ def announce(bundle: str) -> None:
             os.close(fd)
     except OSError:
         return  # only a signal: what counts is in the container's own files
+
+
+def write_own_addresses(bundle: str, hostname: str, addresses: list[str]) -> None:
+    """Let the container's name mean these addresses in its hosts file, and note the first as its address.
+
+    The file is mounted in the container, so it is written in place, by one write.
+    """
+    if not addresses:
+        return
+    with open(f"{bundle}/hosts", encoding="utf-8") as file:
+        lines = [line for line in file.read().splitlines() if line.split()[1:2] != [hostname]]
+    lines += [f"{each}\t{hostname}" for each in addresses]
+    fd = os.open(f"{bundle}/hosts", os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
+    try:
+        os.write(fd, "".join(f"{line}\n" for line in lines).encode())
+    finally:
+        os.close(fd)
+    with open(f"{bundle}/{ADDRESS}", "w", encoding="ascii") as file:
+        file.write(addresses[0])
 
 
 def gone(bundle: str) -> str:

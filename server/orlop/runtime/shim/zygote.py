@@ -9,6 +9,7 @@ import select
 from orlop.runtime import launch
 from orlop.runtime.linux import syscalls
 from orlop.runtime.linux.channel import Channel
+from orlop.runtime.network import membership
 from orlop.runtime.shim import holding, joining
 from orlop.runtime.shim import main as shim
 
@@ -24,7 +25,7 @@ def main(_params: dict[str, Any], fds: list[int]) -> int:
 
     {"start": …} with descriptors [reply, client?, listeners…] forks a shim, {"exec": …} with [reply, stdin, stdout,
     stderr] or [reply] for a terminal forks an exec helper, {"hold": …} with [reply] a holder; see `shim.main`,
-    `shim.joining` and `shim.holding`.
+    `shim.joining` and `shim.holding`. {"network": …} with [reply] is a task of `network.membership.run`.
     """
     control = Channel(fds[0])
     launch.prepare()
@@ -67,6 +68,9 @@ def _serve(message: dict[str, Any], passed: list[int]) -> None:
             syscalls.set_process_name("orlop-shim")
             client = passed[1] if message["start"]["client"] else None
             shim.run(message["start"], reply, client, passed[1 if client is None else 2 :])
+        elif "network" in message:
+            syscalls.set_process_name("orlop-network")
+            reply.send(membership.run(message["network"]))
         elif "hold" in message:
             syscalls.set_process_name("orlop-hold")
             holding.run(message["hold"], reply)
