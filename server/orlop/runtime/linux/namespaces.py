@@ -18,18 +18,19 @@ _KINDS = (
 )
 
 
-def in_user_namespace() -> bool:
+def in_user_namespace(pid: int | None = None) -> bool:
     """Whether ids are mapped, so that `trusted.*` attributes, device nodes and foreign ids are out of reach.
 
-    True for an ordinary user's namespace and for root of an unprivileged container alike.
+    True for an ordinary user's namespace and for root of an unprivileged container alike. Of the caller, or of `pid`
+    in the caller's own /proc.
     """
-    rows = _uid_map()
+    rows = _uid_map(pid)
     return os.geteuid() != 0 if rows is None else rows != [[b"0", b"0", b"4294967295"]]
 
 
-def single_id() -> bool:
-    """Whether only one id is mapped, so that `chown` and `setgroups` fail for all others."""
-    rows = _uid_map()
+def single_id(pid: int | None = None) -> bool:
+    """Whether only one id is mapped, so that `chown` and `setgroups` fail for all others; `pid` as above."""
+    rows = _uid_map(pid)
     return rows is not None and sum(int(row[2]) for row in rows) == 1
 
 
@@ -49,10 +50,10 @@ def join(pid: int) -> None:
         os.close(pidfd)
 
 
-def _uid_map() -> list[list[bytes]] | None:
+def _uid_map(pid: int | None) -> list[list[bytes]] | None:
     """What the kernel tells; None when there is something else in its place, as whoever mounts inside could put."""
     try:
-        with open("/proc/self/uid_map", "rb") as file:
+        with open(f"/proc/{pid or 'self'}/uid_map", "rb") as file:
             if syscalls.filesystem_magic(file.fileno()) != syscalls.PROC_SUPER_MAGIC:
                 return None
             return [line.split() for line in file.read().splitlines()]

@@ -93,11 +93,12 @@ def _join(request: dict[str, Any], theirs: Channel, stdio: tuple[int, int, int] 
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
     if request["cgroups"]:
         cgroups.Group(request["cgroups"]).join(os.getpid())
-    limited = cgroups.devices_limited()  # asked outside: what the container shows of its groups proves nothing
+    # Asked outside: the container's /proc does not show this process, and what it shows of its groups proves nothing.
+    limited = cgroups.devices_limited() or namespaces.in_user_namespace(init["pid"])
+    single = namespaces.single_id(init["pid"])
     namespaces.join(init["pid"])
-    limited = limited or namespaces.in_user_namespace()
     os.setresgid(0, 0, 0)
-    if not namespaces.single_id():
+    if not single:
         os.setgroups([])
     os.setresuid(0, 0, 0)
     pid = os.fork()
