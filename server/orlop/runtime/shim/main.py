@@ -8,8 +8,8 @@ import os
 import time
 
 from orlop.core import errors
-from orlop.runtime import launch
-from orlop.runtime.init import sequence, stubs
+from orlop.runtime import launch, remains
+from orlop.runtime.init import sequence
 from orlop.runtime.linux import cgroups, idmap, syscalls
 from orlop.runtime.linux.channel import Channel, pair
 from orlop.runtime.network import helper, proxy
@@ -64,12 +64,20 @@ class _Shim:
         self._group: cgroups.Group | None = None
         self._stubs: dict[str, Any] = {}
         self._proxy: int | None = None
+        self._held: dict[str, Any] = {
+            "shim": state.identity(os.getpid()),
+            "init": None,
+            "socket": request["socket"],
+            "pasta": f"{self._bundle}/pasta.pid",
+            "cgroups": [],
+        }
+        remains.note(self._bundle, self._held)
         self._listener = streams.listening_socket(request["socket"])
 
     def start(self) -> None:
         """Fork the container and bring it up; raises an error when it does not start."""
         stdio, inside = self._streams()
-        self._group, ignored = cgroups.create(self._config["id"], self._spec["limits"])
+        self._group, ignored = cgroups.create(self._config["id"], self._spec["limits"], self._note_groups)
         ours, theirs = pair()
         launcher = os.fork()
         if launcher == 0:
@@ -105,6 +113,10 @@ class _Shim:
         )
         self._tell({"started": self._pid, "ignored": ignored})
         self._reply.close()
+
+    def _note_groups(self, paths: list[str]) -> None:
+        self._held["cgroups"] = paths
+        remains.note(self._bundle, self._held)
 
     def _publish(self) -> None:
         """Fork the proxy of the published ports; it ends with the container."""
@@ -165,6 +177,7 @@ class _Shim:
 
     def failed(self, failure: dict[str, Any]) -> None:
         """Record and tell that the container did not start."""
+        remains.end(self._held["init"])
         self._clean_up()
         self._end(launch.exit_json(0, failure))
         self._tell(failure)
@@ -181,13 +194,9 @@ class _Shim:
 
     def _clean_up(self) -> None:
         """Before the end is on disk: from then on the next start may make the same things again."""
-        if os.path.lexists(self._request["socket"]):
-            os.unlink(self._request["socket"])
         if self._helper is not None:
             os.close(self._helper)
-        if self._group is not None:
-            self._group.remove()
-        stubs.remove(f"{self._bundle}/diff", self._stubs)
+        remains.give_back(self._bundle, self._held, self._stubs)
 
     def _streams(self) -> tuple[launch.Stdio | None, list[int]]:
         """The program's streams, and those descriptors of them that are not ours to keep."""
@@ -222,6 +231,9 @@ class _Shim:
             streams.set_size(master, *self._request["size"])
 
     def _attach(self, pid: int) -> dict[str, Any] | None:
+        # Before its program may run: from then on it would live on without us.
+        self._held["init"] = state.identity(pid)
+        remains.note(self._bundle, self._held)
         means = self._request["means"]
         if means == "bridge":
             self._reply.send({"network": pid})
@@ -241,7 +253,7 @@ class _Shim:
             log = os.memfd_create("network-helper", os.MFD_CLOEXEC)
             try:
                 _, ready, self._helper = helper.start(
-                    means, pid, pid_file=f"{self._bundle}/pasta.pid", log_fd=log, sandbox=sandbox
+                    means, pid, pid_file=self._held["pasta"], log_fd=log, sandbox=sandbox
                 )
                 helper.is_ready(ready, helper.READY_SECONDS, last=True)
                 os.close(ready)
