@@ -6,11 +6,14 @@ import json
 import os
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from orlop.core import reference as references
 from orlop.core.job import Job
+from orlop.engine.containers import CommitOptions
+from orlop.engine.creation import RunOptions
 from orlop.engine.engine import Engine
 from orlop.engine.settings import Settings
 
@@ -30,10 +33,40 @@ def answer(engine: Engine, command: dict[str, Any]) -> dict[str, Any]:
         case "clear":
             engine.system.prune(all_unused=True, only_cache=False, dry_run=False, job=Job())
             engine.store.settle(Job())
+        case "run":
+            with ThreadPoolExecutor(command.get("times", 1)) as pool:
+                options = RunOptions(image=name, command=("true",), network=command["network"], remove=True)
+                for done in [pool.submit(run, engine, options) for _ in range(command.get("times", 1))]:
+                    done.result()
+        case "exec":
+            null = os.open(os.devnull, os.O_RDWR)
+            session = engine.containers.exec(name, ("true",), stdio=(null, null, null))
+            code, problem = session.wait(Job())
+            session.close()
+            os.close(null)
+            if code:
+                raise SystemExit(f"exec ended with {code}: {problem}")
+        case "commit":
+            engine.containers.commit(name, command["target"], CommitOptions(), Job())
+        case "remove":
+            engine.images.remove((name,), force=False, dry_run=False, job=Job())
         case "trees":
             image = engine.images.find(name)
             return {"trees": [str(engine.store.root / "layers" / layer.id / "diff") for layer in image.layers]}
     return {}
+
+
+def run(engine: Engine, options: RunOptions) -> None:
+    """Run a container in the foreground, to its end and removal."""
+    created = engine.containers.create(options, Job())
+    session = engine.containers.start(created.id, Job(), foreground=True)
+    assert session is not None
+    for _ in session.output(Job()):
+        pass
+    session.close()
+    code = engine.containers.finish(created.id, Job(), session.exit_code)
+    if code:
+        raise SystemExit(f"the container ended with {code}")
 
 
 def main() -> None:

@@ -7,16 +7,11 @@ so that whoever answers early fails.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import shutil
 import statistics
-import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
+import isolation
 import payload
 from payload import Image, Layer
 from processes import Cost
@@ -24,21 +19,6 @@ from registryhost import Registry
 from subjects import Subject, all_of, check_trees
 
 Costs = dict[str, dict[str, list[Cost]]]
-
-
-@contextlib.contextmanager
-def fresh_folder() -> Iterator[Path]:
-    """An empty tmpfs; a file system that has seen many files come and go makes every tool slower."""
-    folder = Path(tempfile.mkdtemp(prefix="orlop-bench-", dir="/var/tmp" if os.geteuid() == 0 else "/dev/shm"))
-    mounted = os.geteuid() == 0
-    if mounted:
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12G,mode=0755", "bench", folder], check=True)
-    try:
-        yield folder
-    finally:
-        if mounted:
-            subprocess.run(["umount", "-R", "-l", folder], check=False)
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def pulls(subjects: list[Subject], registry: Registry, workloads: dict[str, Image], rounds: int) -> Costs:
@@ -115,11 +95,12 @@ def layers(folder: Path, count: int, files: int, size: int, seed: int) -> tuple[
 
 def main() -> None:
     """Measure and print."""
+    isolation.enter()
     python = sys.argv[1]
     rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 5
     wanted = sys.argv[3] if len(sys.argv) > 3 else ""
     only = sys.argv[4] if len(sys.argv) > 4 else ""
-    with fresh_folder() as folder:
+    with isolation.folder() as folder:
         one = payload.image(layers(folder, 1, 4_900, 116_000_000, 1))
         ten = payload.image(layers(folder, 10, 2_030, 50_000_000, 10))
         built = layers(folder, 4, 2_700, 99_000_000, 30)

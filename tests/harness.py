@@ -16,7 +16,7 @@ class Terminal:
     def __init__(self, root: Path, account: str | None, server: Path) -> None:
         self.root = root
         self.account = account
-        self._server = server
+        self.server = server
 
     def start(self, *words: str, env: Mapping[str, str] | None = None, **options: object) -> subprocess.Popen[bytes]:
         """Start a command and leave it running."""
@@ -48,5 +48,5 @@ class Terminal:
         home = pwd.getpwnam(self.account).pw_dir if self.account else str(Path.home())
         return {
             "PATH": os.environ["PATH"], "HOME": home, "LANG": "C.UTF-8", "ORLOP_ROOT": str(self.root),
-            "PYTHONPATH": str(self._server), **(extra or {}),
+            "PYTHONPATH": str(self.server), **(extra or {}),
         }  # fmt: skip

@@ -23,7 +23,7 @@ from orlop.runtime import memberships, restarts, usage
 from orlop.runtime.container import Container, ImageOrigin
 from orlop.runtime.linux import freezer
 from orlop.runtime.logs import LogLine
-from orlop.runtime.manager import Manager
+from orlop.runtime.manager import PATIENCE, Manager
 from orlop.runtime.memberships import Memberships
 from orlop.runtime.sessions import ExecSession, Session
 from orlop.runtime.spec import ExitStatus
@@ -35,6 +35,9 @@ from orlop.store.store import Store
 if TYPE_CHECKING:
     from orlop.engine.copies import Copies
     from orlop.engine.volumes import Volumes
+
+# Somebody may still be asking how a container ended that went with its end.
+PRUNE_PATIENCE = 1.0
 
 
 @attrs.frozen(kw_only=True)
@@ -58,7 +61,7 @@ class Containers:
 
     def create(self, options: RunOptions, job: Job | None = None) -> Container:
         """Create a container; raises `ImageNotFound`, `Conflict` for a name that is taken, `Invalid`."""
-        self._tidy(job or Job())
+        self.tidy(job or Job())
         image = self._store.images.find(options.image)
         config = creation.configuration(image.config.config, options)
         wanted = creation.mounts(image.config.config, options)
@@ -181,12 +184,22 @@ class Containers:
 
     def prune(self, job: Job) -> tuple[str, ...]:
         """Remove every container that does not run; their IDs."""
+        self.tidy(job, patience=PRUNE_PATIENCE)
         gone = []
         for each in self.manager.list():
             if not each.alive:
                 with contextlib.suppress(errors.ContainerNotFound, errors.Conflict):
                     gone.append(self.remove(each.id, job).id)
         return tuple(gone)
+
+    def tidy(self, job: Job, *, patience: float = PATIENCE) -> None:
+        """Give back and delete what containers left that were killed, or went with their end `patience` seconds ago.
+
+        What cannot go now goes another time.
+        """
+        with contextlib.suppress(errors.OrlopError):
+            for gone in self.manager.tidy(job, patience=patience):
+                self.volumes.forget(gone, job)
 
     def usage(self, names: tuple[str, ...], job: Job) -> tuple[tuple[Container, Usage | None], ...]:
         """What running containers use, all of them unless some are named."""
@@ -282,12 +295,6 @@ class Containers:
                 mapping=self._workshop.mapping,
             )
         return self._manager
-
-    def _tidy(self, job: Job) -> None:
-        """Delete what containers left that went with their end; what cannot go now goes another time."""
-        with contextlib.suppress(errors.OrlopError):
-            for gone in self.manager.tidy(job):
-                self.volumes.forget(gone, job)
 
     def _discard(self, name: str, job: Job) -> None:
         with contextlib.suppress(errors.ContainerNotFound):

@@ -160,23 +160,43 @@ class Bundles:
         return gone
 
     def leftovers(self, patience: float) -> tuple[Path, ...]:
-        """What removals (`patience` seconds ago or earlier) and creations (an hour) that were cut short left behind."""
+        """What removals, `patience` seconds ago or earlier, and creations that were cut short left behind."""
         found = []
+        with contextlib.suppress(BlockingIOError), self._names_locked(wait=False):
+            # Who makes a bundle holds this lock, so whatever is half-made now stays so.
+            found += [Path(entry.path) for entry in os.scandir(self.root) if entry.name.startswith(".new-")]
         for entry in os.scandir(self.root):
-            with contextlib.suppress(FileNotFoundError):
-                age = time.time() - entry.stat(follow_symlinks=False).st_ctime
-                limit = (
-                    patience if entry.name.startswith(".gone-") else 3600 if entry.name.startswith(".new-") else None
-                )
-                if limit is not None and age > limit:
-                    found.append(Path(entry.path))
+            if entry.name.startswith(".gone-"):
+                with contextlib.suppress(FileNotFoundError):
+                    if time.time() - entry.stat(follow_symlinks=False).st_ctime > patience:
+                        found.append(Path(entry.path))
         return tuple(found)
 
+    @staticmethod
     @contextlib.contextmanager
-    def _names_locked(self) -> Iterator[None]:
+    def claimed(left: Path) -> Iterator[bool]:
+        """Whether nobody else is at deleting what is left of a container, or will be while the context is open."""
+        try:
+            fd = os.open(left, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            yield False
+            return
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            os.close(fd)
+
+    @contextlib.contextmanager
+    def _names_locked(self, *, wait: bool = True) -> Iterator[None]:
         fd = os.open(self.root / ".names", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX)
+            fcntl.flock(fd, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield
         finally:
             os.close(fd)

@@ -111,7 +111,7 @@ def _container(
 ) -> Container:
     status: Status = "created"
     exit_status: ExitStatus | None = None
-    running = last is not None and end is None and state.alive(last["init"])
+    running = last is not None and end is None and state.runs(last)
     if running:
         paused = state.read(f"{bundle}/{state.PAUSED}")
         status = "paused" if paused is not None and last is not None and paused["run"] == last["init"] else "running"
@@ -181,7 +181,7 @@ def _ports(bundle: Path) -> tuple[Port, ...]:
 def identity(bundle: Path) -> dict[str, Any] | None:
     """Who the first process of a running container is, for signals that must not hit another process."""
     last = state.read(f"{bundle}/{state.STATE}")
-    if last is None or os.path.exists(f"{bundle}/{state.EXIT}") or not state.alive(last["init"]):
+    if last is None or os.path.exists(f"{bundle}/{state.EXIT}") or not state.runs(last):
         return None
     found: dict[str, Any] = last["init"]
     return found

@@ -16,7 +16,7 @@ import attrs
 
 from orlop.core import errors
 from orlop.core.job import Job
-from orlop.runtime import bundles, container, logs, pausing, restarts, sessions, updating, userns
+from orlop.runtime import bundles, container, logs, pausing, remains, restarts, sessions, updating, userns
 from orlop.runtime.container import Container, ImageOrigin
 from orlop.runtime.linux import signals
 from orlop.runtime.networks import Networks
@@ -27,8 +27,9 @@ from orlop.runtime.spec import ContainerSpec, ExitStatus, Limits, Restart
 from orlop.runtime.starting import Starter
 
 # A front-end that saw its container end removes it itself, within this many seconds.
-_PATIENCE = 10.0
+PATIENCE = 10.0
 _LOOK_AGAIN = 0.05
+_GONE_EXIT = ExitStatus(255, error="the exit code is unknown: the container and its records went with its end")
 
 
 class Manager:
@@ -101,10 +102,15 @@ class Manager:
                         f"the container {current.name} is running", hint="Attach to it, or stop it first."
                     )
                 return None
+            _restore(current.bundle)
             other = None
             if current.memberships.shared is not None:
                 other = self._running(current.memberships.shared)
-            return self._starter.start(current, job, foreground=foreground, size=size, other=other)
+            try:
+                return self._starter.start(current, job, foreground=foreground, size=size, other=other)
+            except BaseException:
+                _restore(current.bundle)  # its shim may have been killed
+                raise
 
     def attach(self, text: str) -> Session:
         """Connect to a running container; sees what it writes from now on."""
@@ -185,7 +191,12 @@ class Manager:
             patience = found.spec.stop_timeout if timeout is None else timeout
             if not self._ended_within(found, patience, job):
                 _send_signal(found.bundle, signals_module.SIGKILL)
-        return self.wait(found.id, job)
+        self._ended_within(found, None, job)
+        status = _end_of(found)
+        self._settle(found.bundle, job)
+        if status is None and not found.auto_remove:
+            raise errors.ContainerNotFound(f"no container {found.name}: it was removed")
+        return status or _GONE_EXIT
 
     def wait(self, text: str, job: Job) -> ExitStatus:
         """Wait until a run of a container ends, and say how; at once when it does not run. Raises `Cancelled`."""
@@ -195,12 +206,10 @@ class Manager:
             job.checkpoint()
             found = self.inspect(found.id)
         self._ended_within(found, None, job)
-        # The first process is gone a moment after its end is on disk, except when the shim was killed.
-        after = container.read(found.bundle) or container.read(Path(state.gone(str(found.bundle))))
-        if after is None:
+        status = _end_of(found)
+        if status is None:
             raise errors.ContainerNotFound(f"no container {found.name}: it was removed")
-        told = found.exit or after.exit or restarts.last_exit(after.bundle)
-        return ExitStatus(0) if told is None else told
+        return status
 
     def logs(
         self, text: str, job: Job, *, tail: int | None = None, since: str = "", follow: bool = False
@@ -224,13 +233,14 @@ class Manager:
             self._ended_within(found, None, job)
         try:
             with self._bundles.locked(found.bundle, job):
+                _restore(found.bundle)
                 gone = self._bundles.discard(found.bundle)
         except errors.ContainerNotFound:
             if not found.auto_remove:
                 raise
             gone = None  # it went with its end
         if gone is not None:
-            self._remove_tree(gone)
+            self._delete(gone)
         return found
 
     def rename(self, text: str, name: str, job: Job) -> Container:
@@ -289,8 +299,8 @@ class Manager:
         record: Mapping[str, Any] = (last or {}).get("stubs") or {}
         return record
 
-    def tidy(self, job: Job, *, patience: float = _PATIENCE) -> tuple[Container, ...]:
-        """Finish removals that were cut short, and remove ended containers that were to go with their end.
+    def tidy(self, job: Job, *, patience: float = PATIENCE) -> tuple[Container, ...]:
+        """Finish what killed processes left half-done, and remove ended containers that were to go with their end.
 
         Returns containers that went by themselves. What ended or was removed within `patience` seconds is left to
         whoever is at it.
@@ -300,12 +310,14 @@ class Manager:
             if each.auto_remove and each.status == "exited" and time.time() - (each.finished or 0) > patience:
                 with contextlib.suppress(errors.ContainerNotFound, errors.Conflict):
                     gone.append(self.remove(each.id, job))
+            else:
+                self._settle(each.bundle, job)
         for path in self._bundles.leftovers(patience):
             job.checkpoint()
             with contextlib.suppress(errors.Corrupt):
                 found = container.read(path)
                 gone += [found] if found is not None and found.auto_remove else []
-            self._remove_tree(path)
+            self._delete(path)
         return tuple(gone)
 
     def _let_end(self, found: Container, job: Job) -> Container:
@@ -315,6 +327,18 @@ class Manager:
             current = self.inspect(found.id)
             restarts.stop(current)
         return self.inspect(found.id) if current.status == "restarting" else current
+
+    def _delete(self, left: Path) -> None:
+        """Delete what is left of a container, unless somebody else is at it."""
+        with self._bundles.claimed(left) as ours:
+            if ours:
+                self._remove_tree(left)
+
+    def _settle(self, bundle: Path, job: Job) -> None:
+        """Do `_restore` where something may be to do."""
+        if remains.left(str(bundle)) or any(os.path.exists(bundle / name) for name in (state.HELD, state.PAUSED)):
+            with contextlib.suppress(errors.ContainerNotFound), self._bundles.locked(bundle, job):
+                _restore(bundle)
 
     def _running(self, text: str) -> Container:
         found = self.inspect(text)
@@ -346,10 +370,25 @@ class Manager:
         finally:
             os.close(pidfd)
         # The program is a zombie now; the shim reaps it once the end is written.
-        while state.alive(identity) and not os.path.exists(found.bundle / state.EXIT):
+        while container.identity(found.bundle) == identity:
             job.token.wait(0.002)
             job.checkpoint()
         return True
+
+
+def _end_of(found: Container) -> ExitStatus | None:
+    """How a container that does not run has ended, though it went with its end; None when its files are gone."""
+    # The first process is gone a moment after its end is on disk, except when the shim was killed.
+    after = container.read(found.bundle) or container.read(Path(state.gone(str(found.bundle))))
+    if after is None:
+        return None
+    return found.exit or after.exit or restarts.last_exit(after.bundle) or ExitStatus(0)
+
+
+def _restore(bundle: Path) -> None:
+    """Give back what a shim or a holder that was killed left behind; the caller holds the container's lock."""
+    remains.clear(str(bundle))
+    pausing.settle(bundle)
 
 
 def _readable(fd: int, deadline: float | None, job: Job) -> bool:
@@ -388,6 +427,7 @@ def _send_signal(bundle: Path, number: int) -> bool:
             return False
         signals_module.pidfd_send_signal(pidfd, number)
         pausing.thaw(bundle)  # a paused container would not notice
+        pausing.settle(bundle)
     except ProcessLookupError:
         return False
     finally:

@@ -23,12 +23,17 @@ def pause(found: Container) -> None:
     if found.status == "paused":
         raise errors.Conflict(f"the container {found.name} is already paused")
     last = _running(found)
-    record = freezer.freeze(found.id, last["init"]["pid"], last["cgroups"])
-    try:
+
+    def note(record: dict[str, Any]) -> None:
         state.write(f"{found.bundle}/{state.PAUSED}", {**record, "run": last["init"]})
-    except OSError as error:
-        freezer.thaw(record)
-        raise errors.from_os(error, f"pause {found.name}") from error
+
+    try:
+        note(freezer.freeze(found.id, last["init"]["pid"], last["cgroups"], note))
+    except BaseException as error:
+        thaw(found.bundle)
+        if isinstance(error, OSError):
+            raise errors.from_os(error, f"pause {found.name}") from error
+        raise
 
 
 def unpause(found: Container) -> None:
@@ -37,16 +42,29 @@ def unpause(found: Container) -> None:
         raise errors.Conflict(f"the container {found.name} is not paused")
 
 
-def thaw(bundle: Path) -> bool:
-    """Let a container go on if it is paused; tells whether it was."""
-    record = state.read(f"{bundle}/{state.PAUSED}")
+def thaw(bundle: Path, name: str = state.PAUSED) -> bool:
+    """Let a container go on if it is paused, or by the record of that name; tells whether it was."""
+    record = state.read(f"{bundle}/{name}")
     if record is None:
         return False
-    if state.alive(record["run"]):
-        freezer.thaw(record)
+    # Once the container has ended, its pids may be those of others, but its group is still there.
+    freezer.thaw(record if state.alive(record["run"]) else {**record, "stopped": []})
     with contextlib.suppress(FileNotFoundError):
-        (bundle / state.PAUSED).unlink()
+        (bundle / name).unlink()
     return True
+
+
+def settle(bundle: Path) -> None:
+    """Let a container go on whose holder was killed, for it was to be still for only a moment.
+
+    One that ended while it was paused gives its group back.
+    """
+    held = state.read(f"{bundle}/{state.HELD}")
+    if held is not None and not state.works(held["holder"]):
+        thaw(bundle, state.HELD)
+    paused = state.read(f"{bundle}/{state.PAUSED}")
+    if paused is not None and not state.alive(paused["run"]):
+        thaw(bundle)
 
 
 @contextlib.contextmanager
@@ -58,8 +76,9 @@ def held(found: Container, shims: Shims) -> Iterator[None]:
     if found.status != "running":
         yield
         return
+    settle(found.bundle)
     last = _running(found)
-    request = {"id": found.id, "init": last["init"], "cgroups": last["cgroups"]}
+    request = {"bundle": str(found.bundle), "id": found.id, "init": last["init"], "cgroups": last["cgroups"]}
     channel = shims.request({"hold": request})
     with contextlib.closing(channel):
         received = channel.receive()
@@ -77,6 +96,7 @@ def held(found: Container, shims: Shims) -> Iterator[None]:
             with contextlib.suppress(OSError):
                 channel.send({"done": True})
                 channel.receive()  # it goes on before the caller does
+            settle(found.bundle)
 
 
 def _running(found: Container) -> dict[str, Any]:

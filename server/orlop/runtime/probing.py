@@ -148,7 +148,7 @@ def _seccomp() -> str:
 def _limits() -> str:
     group, ignored = cgroups.create(f"probe-{os.getpid()}", {"memory": 64 << 20, "pids": 64, "cpus": 1.0})
     if group is not None:
-        group.remove()
+        cgroups.remove(group.paths.values())
     if ignored:
         raise _Wanting(
             f"containers run without limits of {', '.join(ignored)}",

@@ -11,6 +11,7 @@ from orlop.cli import confirm, output
 from orlop.core import errors
 from orlop.core.job import Job
 from orlop.engine import imagefilters
+from orlop.engine.containers import PRUNE_PATIENCE
 from orlop.engine.engine import Engine
 from orlop.engine.imagefilters import Filters
 from orlop.runtime.container import Container
@@ -40,6 +41,8 @@ def run(arguments: argparse.Namespace, engine: Engine) -> int:
         if arguments.verb != "system prune":
             sys.stdout.write("Total reclaimed space: 0B\n")
         return 0
+    if not only_cache and not arguments.dry_run:
+        engine.containers.tidy(Job(), patience=PRUNE_PATIENCE)
     containers = [] if only_cache else _ended(engine, filters)
     gone, freed = _containers(arguments, engine, containers)
     if not only_containers:

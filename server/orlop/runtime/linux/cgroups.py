@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 
 from orlop.runtime.linux import syscalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from orlop.runtime.spec import LimitsJson
 
 ROOT = "/sys/fs/cgroup"
@@ -82,13 +85,24 @@ class Group:
                 return True
         return False
 
-    def remove(self) -> None:
-        """Remove the groups; they are empty once the container's processes are gone."""
-        for path in set(self.paths.values()):
+
+def remove(paths: Iterable[str], seconds: float = 0.0) -> bool:
+    """Remove groups, waiting that long for processes on their way out of them; tells whether all are gone."""
+    deadline = time.monotonic() + seconds
+    left = set(paths)
+    while True:
+        for path in tuple(left):
             try:
                 os.rmdir(path)
+            except FileNotFoundError:
+                left.discard(path)
             except OSError:
-                continue  # a process is still on its way out; the next removal of the container tries again
+                continue
+            else:
+                left.discard(path)
+        if not left or time.monotonic() > deadline:
+            return not left
+        time.sleep(0.005)
 
 
 # Every limit in the order of setting: memory before swap, which cannot be less.
@@ -100,20 +114,35 @@ def controller_of(key: str) -> str:
     return {"pids": "pids", "cpus": "cpu", "cpu_shares": "cpu", "cpuset_cpus": "cpuset"}.get(key, "memory")
 
 
-def create(name: str, limits: LimitsJson) -> tuple[Group | None, list[str]]:
-    """Groups that enforce the limits, and the names of those limits that this host cannot enforce."""
+def create(
+    name: str, limits: LimitsJson, note: Callable[[list[str]], None] | None = None
+) -> tuple[Group | None, list[str]]:
+    """Groups that enforce the limits, and the names of those limits that this host cannot enforce.
+
+    `note` hears where they will be before any is made.
+    """
+    wanted = [key for key in KEYS if limits.get(key) is not None]
+    if not wanted:
+        return None, []
+    if note is not None:
+        places = {place(controller_of(key), name) for key in wanted}
+        note(sorted(path for path in places if path is not None))
     paths: dict[str, str] = {}
     ignored = []
-    for key in KEYS:
-        if limits.get(key) is None:
-            continue
+    for key in wanted:
         try:
             path = _make(controller_of(key), name)
-            paths[controller_of(key)] = path
-            for file, value in _values(key, limits, path, unified=unified()):
-                write(f"{path}/{file}", value)
         except OSError:
             ignored.append(key)
+            continue
+        try:
+            for file, value in _values(key, limits, path, unified=unified()):
+                write(f"{path}/{file}", value)
+            paths[controller_of(key)] = path
+        except OSError:
+            ignored.append(key)
+            if path not in paths.values():
+                remove((path,))
     return (Group(paths) if paths else None), ignored
 
 
@@ -147,12 +176,17 @@ def _write_all(files: list[tuple[str, str]]) -> None:
         write(file, value)
 
 
+def place(controller: str, name: str) -> str | None:
+    """Where a group of that name is or would be made in the hierarchy of `controller`; None for nowhere."""
+    parent = _own_directory(controller)
+    return None if parent is None else f"{parent}/{_NAME}/{name}"
+
+
 def make(controller: str, name: str) -> str:
     """A group without limits in the hierarchy of `controller` (`cgroup` for v2's own); raises `OSError`."""
-    parent = _own_directory(controller)
-    if parent is None:
+    path = place(controller, name)
+    if path is None:
         raise FileNotFoundError
-    path = f"{parent}/{_NAME}/{name}"
     os.makedirs(path, exist_ok=True)
     return path
 

@@ -14,25 +14,29 @@ from orlop.runtime.linux import cgroups
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
+
+    Note = Callable[[dict[str, Any]], None]
 
 _PATIENCE, _PAUSE = 10.0, 0.002
 _STOPPED = b"TtXZ"
 
 
-def freeze(name: str, init: int, groups: dict[str, str]) -> dict[str, Any]:
+def freeze(name: str, init: int, groups: dict[str, str], note: Note) -> dict[str, Any]:
     """Hold every process of the pid namespace of `init`; returns the record that `thaw` needs, as JSON.
 
-    `name` names the group, `groups` are the control groups that the container has by controller. Raises `Unavailable`
-    when a process does not come to rest, with everything running again.
+    `name` names the group, `groups` are the control groups that the container has by controller. `note` keeps the
+    record as it is before each thing that it tells of, for whoever is killed half-way leaves nothing still. Raises
+    `Unavailable` when a process does not come to rest, with everything running again.
     """
     record: dict[str, Any] = {"init": init, "group": None, "made": None, "stopped": []}
     try:
-        _by_group(name, init, groups, record)
+        _by_group(name, init, groups, record, note)
     except OSError:
         thaw(record)
         record.update(group=None, made=None)
-        _by_signal(init, record)
+        _by_signal(init, record, note)
     return record
 
 
@@ -64,12 +68,16 @@ def members(init: int) -> list[int]:
     return [pid for _, pid in sorted(found)]
 
 
-def _by_group(name: str, init: int, groups: dict[str, str], record: dict[str, Any]) -> None:
+def _by_group(name: str, init: int, groups: dict[str, str], record: dict[str, Any], note: Note) -> None:
     unified = cgroups.unified()
     if unified and groups:
         record["group"] = next(iter(groups.values()))
+        note(record)
     else:
-        record["group"] = record["made"] = cgroups.make("cgroup" if unified else "freezer", f"{name}-held")
+        controller = "cgroup" if unified else "freezer"
+        record["group"] = record["made"] = cgroups.place(controller, f"{name}-held")
+        note(record)
+        cgroups.make(controller, f"{name}-held")
         inside: set[int] = set()
         while new := [pid for pid in members(init) if pid not in inside]:
             for pid in new:
@@ -84,7 +92,7 @@ def _by_group(name: str, init: int, groups: dict[str, str], record: dict[str, An
         time.sleep(_PAUSE)
 
 
-def _by_signal(init: int, record: dict[str, Any]) -> None:
+def _by_signal(init: int, record: dict[str, Any], note: Note) -> None:
     """Parents first, so that none sees its child stop."""
     stopped: list[int] = record["stopped"]
     deadline = time.monotonic() + _PATIENCE
@@ -93,6 +101,7 @@ def _by_signal(init: int, record: dict[str, Any]) -> None:
         for pid in everybody:
             if pid not in stopped and _state(pid) not in _STOPPED:
                 stopped.append(pid)
+                note(record)
                 _kill(pid, SIGSTOP)
         moving = [pid for pid in stopped if _state(pid) not in _STOPPED]
         if not moving and all(pid in stopped or _state(pid) in _STOPPED for pid in members(init)):

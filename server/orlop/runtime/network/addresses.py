@@ -9,7 +9,6 @@ import contextlib
 import fcntl
 import json
 import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -172,15 +171,11 @@ class Ledger:
         self._replace(self._file, json.dumps(state))
 
     def _replace(self, path: Path, text: str) -> None:
-        # No fsync: after a crash of the machine no process holds a lease, and `_read` forgives a cut file.
-        descriptor, temporary = tempfile.mkstemp(dir=self._directory, prefix=".new-")
-        try:
-            with open(descriptor, "w") as file:
-                file.write(text)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        # No fsync: after a crash of the machine no process holds a lease, and `_read` forgives a cut file. One name for
+        # all, since writers hold the lock: what a killed one left is written over.
+        temporary = self._directory / ".new"
+        temporary.write_text(text)
+        temporary.replace(path)
 
 
 def _nth_host(number: int, reserved: int) -> int:

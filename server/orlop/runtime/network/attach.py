@@ -167,6 +167,7 @@ def _attach_helper(plan: Plan, pid: int, state_dir: Path, job: Job) -> Attachmen
     def release() -> None:
         if closed.acquire(blocking=False):
             os.close(alive)
+            helper.end(_pid_file(state_dir, pid))
 
     resolver = plan.resolver()
     with netlink.Channel() as channel:
@@ -181,7 +182,7 @@ def _start_helper(name: str, pid: int, state_dir: Path, job: Job, *, sandbox: bo
     state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     log = os.memfd_create("network-helper", os.MFD_CLOEXEC)
     try:
-        pid_file = str(state_dir / f"pasta-{pid}.pid")
+        pid_file = _pid_file(state_dir, pid)
         child, ready, alive = helper.start(name, pid, pid_file=pid_file, log_fd=log, sandbox=sandbox)
         # Its end is nobody's business, but a child that nobody waits for stays a zombie.
         threading.Thread(target=_reap, args=(child,), name=f"reap-{name}", daemon=True).start()
@@ -204,6 +205,10 @@ def _start_helper(name: str, pid: int, state_dir: Path, job: Job, *, sandbox: bo
     finally:
         os.close(log)
     return alive
+
+
+def _pid_file(state_dir: Path, pid: int) -> str:
+    return str(state_dir / f"pasta-{pid}.pid")
 
 
 def _reap(child: int) -> None:

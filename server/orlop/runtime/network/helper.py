@@ -20,12 +20,12 @@ SLIRP_ADDRESS, SLIRP_GATEWAY, SLIRP_DNS = "10.0.2.100", "10.0.2.2", "10.0.2.3"
 READY_SECONDS = 10.0
 # Python ignores it, and pasta refuses to start where it is ignored already.
 _SIGPIPE = 13
+_SIGTERM = 15
 
 # pasta goes to the background once it is ready, and does not end with the namespace: a shell looks after it.
 _PASTA_SCRIPT = """
 pid_file=$1 ready=$2 exit=$3; shift 3
 "$@" && read -r pid <"$pid_file" || exit 1
-rm -f "$pid_file"
 echo 1 >"/proc/self/fd/$ready"
 read -r _ <"/proc/self/fd/$exit"
 read -r name <"/proc/$pid/comm" && case $name in pasta*|passt*) kill "$pid" ;; esac
@@ -80,8 +80,8 @@ def helper_argv(
     """The command line of a helper for the network namespace of process `pid`; the first word is its full path.
 
     Both descriptors must be inherited by the new process: it writes `1` to `ready_fd` and ends when the last writer of
-    the pipe behind `exit_fd` is gone. `pid_file` is a path that nothing else uses. `sandbox` shuts slirp4netns into a
-    mount namespace of its own, which does not work everywhere. Raises `FileNotFoundError`.
+    the pipe behind `exit_fd` is gone. `pid_file` is a path that nothing else uses, for `end`. `sandbox` shuts
+    slirp4netns into a mount namespace of its own, which does not work everywhere. Raises `FileNotFoundError`.
     """
     program = find(name, directories)
     if program is None:
@@ -151,6 +151,24 @@ def is_ready(ready_fd: int, seconds: float, *, last: bool = False) -> bool:
     if os.read(ready_fd, 1) != b"1":
         raise HelperFailed(32, "it ended before the network was ready")
     return True
+
+
+def end(pid_file: str) -> None:
+    """See to it that pasta ends, though the shell that looks after it was killed, and forget its pid file."""
+    try:
+        with open(pid_file, "rb") as file:
+            pid = int(file.read())
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            words = file.read().split(b"\0")
+        # By its own pid file, since the pid may be another process' by now.
+        if os.fsencode(pid_file) in words:
+            os.kill(pid, _SIGTERM)
+    except (OSError, ValueError):
+        pass
+    try:
+        os.unlink(pid_file)
+    except OSError:
+        return  # slirp4netns has none
 
 
 def _is_real_root() -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from orlop.core import errors
 from orlop.runtime.linux import freezer
 from orlop.runtime.shim import state
@@ -16,13 +18,20 @@ if TYPE_CHECKING:
 def run(request: dict[str, Any], reply: Channel) -> None:
     """Freeze, answer {"held": true} or {"failed": text}, wait until the other end is gone or says so, and thaw.
 
-    `request`: "id", "init" (identity of the container's first process), "cgroups".
+    `request`: "bundle", "id", "init" (identity of the container's first process), "cgroups". The record of what is held
+    is `held.json` meanwhile, for this process may be killed as well.
     """
     if not state.alive(request["init"]):
         reply.send({"failed": "it has ended"})
         return
+    path = f"{request['bundle']}/{state.HELD}"
+    own = {"run": request["init"], "holder": state.identity(os.getpid())}
+
+    def note(record: dict[str, Any]) -> None:
+        state.write(path, {**record, **own}, sync=False)
+
     try:
-        record = freezer.freeze(request["id"], request["init"]["pid"], request["cgroups"])
+        record = freezer.freeze(request["id"], request["init"]["pid"], request["cgroups"], note)
     except (errors.OrlopError, OSError) as error:
         reply.send({"failed": error.message if isinstance(error, errors.OrlopError) else str(error)})
         return
@@ -31,4 +40,6 @@ def run(request: dict[str, Any], reply: Channel) -> None:
         reply.receive()
     finally:
         freezer.thaw(record)
+        if os.path.exists(path):  # unless it was killed, and thawed for that
+            os.unlink(path)
     reply.send({"held": False})

@@ -8,8 +8,8 @@ import os
 import time
 
 from orlop.core import errors
-from orlop.runtime import launch
-from orlop.runtime.init import sequence, stubs
+from orlop.runtime import launch, remains
+from orlop.runtime.init import sequence
 from orlop.runtime.linux import cgroups, idmap, syscalls
 from orlop.runtime.linux.channel import Channel, pair
 from orlop.runtime.network import helper, membership, proxy
@@ -69,12 +69,20 @@ class _Shim:
         self._networks: dict[str, Any] | None = request.get("networks")
         self._join: dict[str, Any] | None = None
         self._notes: list[str] = []
+        self._held: dict[str, Any] = {
+            "shim": state.identity(os.getpid()),
+            "init": None,
+            "socket": request["socket"],
+            "pasta": f"{self._bundle}/pasta.pid",
+            "cgroups": [],
+        }
+        remains.note(self._bundle, self._held)
         self._listener = streams.listening_socket(request["socket"])
 
     def start(self) -> None:
         """Fork the container and bring it up; raises an error when it does not start."""
         stdio, inside = self._streams()
-        self._group, ignored = cgroups.create(self._config["id"], self._spec["limits"])
+        self._group, ignored = cgroups.create(self._config["id"], self._spec["limits"], self._note_groups)
         self._join = self._request.get("join")
         flags = syscalls.CLONE_NEWNET
         if self._networks is not None:
@@ -118,6 +126,10 @@ class _Shim:
         health.fork(self._bundle, self._spec, self._init, started_at)
         self._tell({"started": self._pid, "ignored": ignored, "notes": self._notes})
         self._reply.close()
+
+    def _note_groups(self, paths: list[str]) -> None:
+        self._held["cgroups"] = paths
+        remains.note(self._bundle, self._held)
 
     def _publish(self) -> None:
         """Fork the proxy of the published ports; it ends with the container."""
@@ -182,6 +194,7 @@ class _Shim:
 
     def failed(self, failure: dict[str, Any]) -> None:
         """Record and tell that the container did not start."""
+        remains.end(self._held["init"])
         self._clean_up()
         failed = {**launch.exit_json(0, failure), "finished": time.time()}
         state.write(f"{self._bundle}/{state.EXIT}", failed)
@@ -204,14 +217,12 @@ class _Shim:
 
     def _clean_up(self) -> None:
         """Before the end is on disk: from then on the next start may make the same things again."""
-        if os.path.lexists(self._request["socket"]):
-            os.unlink(self._request["socket"])
         if self._helper is not None:
             os.close(self._helper)
         if self._networks is not None:
             membership.leave(self._networks)
-        cgroups.Group(self._groups()).remove()
-        stubs.remove(f"{self._bundle}/diff", self._stubs)
+        self._held["cgroups"] = sorted({*self._held["cgroups"], *self._groups().values()})
+        remains.give_back(self._bundle, self._held, self._stubs)
 
     def _groups(self) -> dict[str, str]:
         """The control groups of the run: `update` may have made some since the start."""
@@ -258,6 +269,9 @@ class _Shim:
             streams.set_size(master, *self._request["size"])
 
     def _attach(self, pid: int) -> dict[str, Any] | None:
+        # Before its program may run: from then on it would live on without us.
+        self._held["init"] = state.identity(pid)
+        remains.note(self._bundle, self._held)
         means = self._request["means"]
         if means == "bridge":
             self._reply.send({"network": pid})
@@ -292,7 +306,7 @@ class _Shim:
             log = os.memfd_create("network-helper", os.MFD_CLOEXEC)
             try:
                 _, ready, self._helper = helper.start(
-                    means, pid, pid_file=f"{self._bundle}/pasta.pid", log_fd=log, sandbox=sandbox
+                    means, pid, pid_file=self._held["pasta"], log_fd=log, sandbox=sandbox
                 )
                 helper.is_ready(ready, helper.READY_SECONDS, last=True)
                 os.close(ready)

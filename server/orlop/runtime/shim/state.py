@@ -1,8 +1,9 @@
 """What is on disk about a container, each file written whole or not at all; and who is meant by a pid.
 
 In a container's directory: `config.json` (how it was created), `state.json` (the last start), `exit.json` (its end),
-`paused.json` (how to let it go on), `restart.json` (restarts so far, and the shim that waits for the next one),
-`stopped.json` (the run that a person ended), `health.json`, `container.log`, `diff/` and `work/`.
+`paused.json` and `held.json` (how to let it go on), `run.json` (what its run holds, see `remains`), `restart.json`
+(restarts so far, and the shim that waits for the next one), `stopped.json` (the run that a person ended),
+`health.json`, `container.log`, `diff/` and `work/`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 CONFIG, STATE, EXIT, LOG = "config.json", "state.json", "exit.json", "container.log"
-PAUSED, PORTS, ADDRESS = "paused.json", "ports.json", "address"
+PAUSED, HELD, PORTS, RUN, ADDRESS = "paused.json", "held.json", "ports.json", "run.json", "address"
 RESTART, STOPPED, HEALTH = "restart.json", "stopped.json", "health.json"
 # Beside all containers' directories: written to whenever one of them changes by itself, for those who watch.
 CHANGED = ".changed"
@@ -89,11 +90,7 @@ def gone(bundle: str) -> str:
 
 def start_time(pid: int) -> int | None:
     """When a process started, in clock ticks since boot (proc_pid_stat(5), field 22); None when it is gone."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return int(file.read().rpartition(b")")[2].split()[19])
-    except (OSError, ValueError, IndexError):
-        return None
+    return _stat(pid)[1]
 
 
 def boot_id() -> str:
@@ -116,3 +113,26 @@ def alive(process: dict[str, Any] | None) -> bool:
         and start_time(process["pid"]) == process["start"]
         and (process["boot"] == boot_id())
     )
+
+
+def works(process: dict[str, Any] | None) -> bool:
+    """Whether the process of `identity` still does anything: a zombie, which nobody may ever collect, does not."""
+    return alive(process) and process is not None and _stat(process["pid"])[0] not in (b"Z", b"X")
+
+
+def runs(last: dict[str, Any]) -> bool:
+    """Whether the run that `state.json` tells of goes on.
+
+    Its first process works, or has ended while its shim is about to write that down.
+    """
+    return works(last["init"]) or (alive(last["init"]) and works(last["shim"]))
+
+
+def _stat(pid: int) -> tuple[bytes, int | None]:
+    """State and start time of a process (proc_pid_stat(5), fields 3 and 22)."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+        return fields[0], int(fields[19])
+    except (OSError, ValueError, IndexError):
+        return b"X", None
