@@ -152,7 +152,7 @@ class Manager:
             user=found.spec.user if user is None else user,
             init=False,
         )
-        message = {"exec": {"init": last["init"], "cgroups": last["cgroups"], "spec": spec.to_json()}}
+        message = {"exec": {"init": last["init"], "cgroups": last["cgroups"], "spec": {**spec.to_json(), "size": size}}}
         channel = self._shims.request(message, stdio or ())
         if stdio is not None:
             return ExecSession(channel, None)
@@ -161,10 +161,7 @@ class Manager:
             channel.close()
             reason = received[0]["error"] if received is not None else "its helper was killed"
             raise errors.Unavailable(f"cannot run {args[0] if args else 'nothing'} in {found.name}: {reason}")
-        session = ExecSession(channel, received[1][0])
-        if size is not None:
-            session.resize(*size)
-        return session
+        return ExecSession(channel, received[1][0])
 
     def kill(self, text: str, signal: str = "SIGKILL") -> None:
         """Send a signal, by name or number, to the first process of a running container.

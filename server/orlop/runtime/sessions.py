@@ -11,8 +11,9 @@ from collections.abc import Iterator
 
 from orlop.core import errors
 from orlop.core.job import Job
+from orlop.runtime.init import console
 from orlop.runtime.linux.channel import Channel
-from orlop.runtime.shim import frames, streams
+from orlop.runtime.shim import frames
 
 _CHUNK = 64 << 10
 
@@ -129,7 +130,7 @@ class ExecSession:
     def resize(self, columns: int, rows: int) -> None:
         """Give the terminal another size."""
         if self.terminal is not None:
-            streams.set_size(self.terminal, columns, rows)
+            console.set_size(self.terminal, columns, rows)
 
     def signal(self, number: int) -> None:
         """Send the program a signal."""

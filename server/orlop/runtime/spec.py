@@ -279,6 +279,8 @@ class SpecJson(TypedDict):
     ports: list[str]
     restart: NotRequired[dict[str, Any]]
     health: NotRequired[dict[str, Any] | None]
+    # Of one start alone: columns and rows of its terminal.
+    size: NotRequired[tuple[int, int] | None]
 
 
 def _plain(_owner: type, _field: attrs.Attribute[Any] | None, value: Any) -> Any:

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import termios
+from struct import pack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,8 +18,10 @@ _TIOCGPTPEER = 0x5441
 _PTMX = (5, 2)
 
 
-def open_pair() -> tuple[int, int]:
+def open_pair(size: tuple[int, int] | None) -> tuple[int, int]:
     """Master and slave of a new terminal of this mount namespace's /dev/pts; both close-on-exec.
+
+    `size` is in columns and rows: set here, before there is a program that could ask.
 
     Raises `OSError` (ENXIO) when the container has put something else in its place.
     """
@@ -27,7 +30,14 @@ def open_pair() -> tuple[int, int]:
         raise OSError(errno.ENXIO, os.strerror(errno.ENXIO), "/dev/pts/ptmx")
     os.set_blocking(master, True)
     fcntl.ioctl(master, _TIOCSPTLCK, b"\0\0\0\0")
+    if size is not None:
+        set_size(master, *size)
     return master, fcntl.ioctl(master, _TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+
+
+def set_size(terminal: int, columns: int, rows: int) -> None:
+    """Tell the terminal its size; programs in the foreground get SIGWINCH."""
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, pack("HHHH", rows, columns, 0, 0))
 
 
 def bind_console(slave: int, mount: Any) -> None:

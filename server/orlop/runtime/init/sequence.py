@@ -94,7 +94,7 @@ def _run(spec: SpecJson, stdio: tuple[int, int, int] | None, channel: Channel, d
     _write_score(spec)
     if spec["network"] != "host":
         _loopback_up()
-    slave = _terminal(channel) if stdio is None else None
+    slave = _terminal(channel, spec.get("size")) if stdio is None else None
     os.umask(0o022)
     _keyring()
     answer = _wait_for_go(channel)
@@ -170,8 +170,8 @@ def _own_streams(uid: int) -> None:
             continue  # not ours to give away; it stays usable through the descriptor
 
 
-def _terminal(channel: Channel) -> int:
-    master, slave = console.open_pair()
+def _terminal(channel: Channel, size: tuple[int, int] | None) -> int:
+    master, slave = console.open_pair(size)
 
     def bind(source: int, target: str) -> None:
         root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -116,7 +116,7 @@ def _become(spec: SpecJson, theirs: Channel, stdio: tuple[int, int, int] | None,
     sequence.own_null()
     slave = None
     if stdio is None:
-        master, slave = console.open_pair()
+        master, slave = console.open_pair(spec.get("size"))
         theirs.send({"terminal": True}, [master])
         os.close(master)
     os.umask(0o022)

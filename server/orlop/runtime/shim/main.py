@@ -56,7 +56,7 @@ class _Shim:
         self._bundle: str = request["bundle"]
         config = state.read(f"{self._bundle}/{state.CONFIG}") or {}
         self._config = config
-        self._spec = {**config["spec"], "network": request["network"]}
+        self._spec = {**config["spec"], "network": request["network"], "size": request["size"]}
         self._pid = 0
         self._init: dict[str, Any] = {}
         self._began = time.monotonic()
@@ -265,8 +265,6 @@ class _Shim:
 
     def _take_terminal(self, master: int) -> None:
         self._terminal = master
-        if self._request["size"] is not None:
-            streams.set_size(master, *self._request["size"])
 
     def _attach(self, pid: int) -> dict[str, Any] | None:
         # Before its program may run: from then on it would live on without us.

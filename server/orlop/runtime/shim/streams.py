@@ -6,12 +6,12 @@ import _signal  # `signal` would load the enumerations
 import fcntl
 import os
 import select
-import termios
 import time
 from _socket import AF_UNIX, SO_PEERCRED, SOCK_STREAM, SOL_SOCKET
 from _socket import socket as Socket  # noqa: N812 - the class under the `socket` module, whose imports are slow
-from struct import pack, unpack
+from struct import unpack
 
+from orlop.runtime.init import console
 from orlop.runtime.shim import frames
 
 TYPE_CHECKING = False
@@ -218,7 +218,7 @@ class Streams:
             self._closing_stdin = True
             self._feed_stdin()
         elif kind == frames.RESIZE and self._terminal is not None:
-            set_size(self._terminal, *frames.size_of(payload))
+            console.set_size(self._terminal, *frames.size_of(payload))
         elif kind == frames.SIGNAL and len(payload) == 1:
             try:
                 _signal.pidfd_send_signal(self._pidfd, payload[0])
@@ -304,11 +304,6 @@ class Streams:
             if self._once and self._terminal is None:
                 self._closing_stdin = True
                 self._feed_stdin()
-
-
-def set_size(terminal: int, columns: int, rows: int) -> None:
-    """Tell the terminal its size; programs in the foreground get SIGWINCH."""
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, pack("HHHH", rows, columns, 0, 0))
 
 
 def _peer(fd: int) -> int:
