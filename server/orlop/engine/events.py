@@ -5,16 +5,15 @@ The kernel reports writes to the store's revision file (inotify, through libc), 
 
 from __future__ import annotations
 
-import ctypes
 import os
 import select
 import threading
 from collections.abc import Callable
 
+from orlop.engine import inotify
+from orlop.engine.inotify import Inotify
 from orlop.store.store import Store
 
-_IN_MODIFY, _IN_CLOSE_WRITE, _IN_MOVED_TO, _IN_CREATE, _IN_DELETE = 0x2, 0x8, 0x80, 0x100, 0x200
-_IN_CLOEXEC = 0o2000000
 _GATHER_SECONDS = 0.1
 
 Listener = Callable[[int], None]
@@ -36,31 +35,30 @@ class StoreWatch:
         """Stop; returns once the thread is gone."""
         os.write(self._stop_write, b"x")
         self._thread.join(timeout=2)
-        for descriptor in (self._inotify, self._stop_read, self._stop_write):
+        self._inotify.close()
+        for descriptor in (self._stop_read, self._stop_write):
             os.close(descriptor)
 
-    def _open(self) -> int:
-        libc = ctypes.CDLL(None, use_errno=True)
-        inotify = int(libc.inotify_init1(_IN_CLOEXEC))
-        if inotify < 0:
-            raise OSError(ctypes.get_errno(), "inotify_init1")
-        mask = _IN_MODIFY | _IN_CLOSE_WRITE | _IN_MOVED_TO | _IN_CREATE | _IN_DELETE
-        for path in self._store.journal.watched():
-            if libc.inotify_add_watch(inotify, os.fsencode(path), mask) < 0:
-                code = ctypes.get_errno()
-                os.close(inotify)
-                raise OSError(code, "inotify_add_watch", str(path))
-        return inotify
+    def _open(self) -> Inotify:
+        found = Inotify()
+        mask = inotify.MODIFY | inotify.CLOSE_WRITE | inotify.MOVED_TO | inotify.CREATE | inotify.DELETE
+        try:
+            for path in self._store.journal.watched():
+                found.add(path, mask)
+        except OSError:
+            found.close()
+            raise
+        return found
 
     def _watch(self) -> None:
         while True:
-            ready, _, _ = select.select([self._inotify, self._stop_read], [], [])
+            ready, _, _ = select.select([self._inotify.fileno(), self._stop_read], [], [])
             if self._stop_read in ready:
                 return
             # Writes come in bursts: wait a moment, then read all that has gathered.
             if select.select([self._stop_read], [], [], _GATHER_SECONDS)[0]:
                 return
-            os.read(self._inotify, 1 << 16)
+            self._inotify.drain()
             revision = self._store.journal.revision()
             if revision != self._revision:
                 self._revision = revision
