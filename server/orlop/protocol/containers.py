@@ -223,7 +223,7 @@ class ContainerStatsParams:
 
 
 @attrs.frozen(kw_only=True)
-class ContainerStatsEvent:
+class ContainerUse:
     """One look at one container.
 
     `cpu` is a share of one processor; `limit` is what it may take of memory; sizes in bytes, network and disk since its

@@ -103,7 +103,7 @@ CONTAINER_STATS = Request(
     containers.ContainerStatsParams,
     Empty,
     lane="stream",
-    stream=containers.ContainerStatsEvent,
+    stream=containers.ContainerUse,
 )
 SESSION_EXEC = Request(
     "session/exec", sessions.SessionExecParams, sessions.SessionResult, lane="stream", stream=sessions.SessionEvent

@@ -121,7 +121,7 @@ class ContainerHandlers:
             looks = 0
             for each, used in self._engine.containers.usage(tuple(params.containers), job):
                 if used is not None:
-                    event = containers.ContainerStatsEvent(id=each.id, name=each.name, **attrs.asdict(used))
+                    event = containers.ContainerUse(id=each.id, name=each.name, **attrs.asdict(used))
                     call.stream.push(event)
                     looks += 1
             call.stream.flush()
