@@ -62,7 +62,9 @@ export class ContainerFiles implements vscode.FileSystemProvider, vscode.Disposa
       () => false,
     );
     const data = Buffer.from(content).toString("base64");
-    await this.ask(uri, proto.fileWrite, { container, path: file, data, ...options });
+    // VS Code sends more options than it declares.
+    const { create, overwrite } = options;
+    await this.ask(uri, proto.fileWrite, { container, path: file, data, create, overwrite });
     this.tell(known ? vscode.FileChangeType.Changed : vscode.FileChangeType.Created, uri);
   }
 
