@@ -81,8 +81,7 @@ stage.inFolder(
     await editor.row("/www/index.html").waitFor();
     assert.match(await editor.row("/bin/true").innerText(), /deleted/);
     await editor.row("/www/index.html").click();
-    await page.locator(".diff-editor .line-insert, .diffEditor .line-insert").first().waitFor();
-    await page.locator('.tab.active[aria-label*="image ↔ web"]').waitFor();
+    await page.locator(".tab.active").filter({ hasText: "image ↔ web" }).waitFor();
     await page.mouse.move(800, 350);
     await page.waitForTimeout(1000);
     await editor.screenshot("containers");
