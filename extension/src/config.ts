@@ -31,6 +31,11 @@ export function buildConfig(dockerfile: vscode.Uri): BuildConfig {
   };
 }
 
+/** How the Containers view groups its rows. */
+export function containersGroupBy(): "image" | "none" {
+  return vscode.workspace.getConfiguration(SECTION).get<"image" | "none">("containers.groupBy", "image");
+}
+
 /** What a server process is started with, to tell whether a change of settings needs another one. */
 export function launchSettings(): string {
   return JSON.stringify([pythonPath(), storePath()]);

@@ -8,6 +8,7 @@ import type { Transfers } from "./transfers";
 import type { ContainersView } from "./views/containers";
 import type { ImagesView } from "./views/images";
 import type { RegistriesView } from "./views/registries";
+import type { Stats } from "./views/stats";
 
 export interface Ctx {
   readonly extension: vscode.ExtensionContext;
@@ -19,6 +20,7 @@ export interface Ctx {
   readonly images: ImagesView;
   readonly containers: ContainersView;
   readonly registries: RegistriesView;
+  readonly stats: Stats;
   readonly accounts: Accounts;
   readonly transfers: Transfers;
 }

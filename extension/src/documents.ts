@@ -28,6 +28,11 @@ export class Documents implements vscode.TextDocumentContentProvider, vscode.Dis
     return render === undefined ? Promise.resolve("") : render(uri.query);
   }
 
+  /** Has a document's text asked for again. */
+  refresh(uri: vscode.Uri): void {
+    this.changed.fire(uri);
+  }
+
   /** Opens a document beside nothing in particular; `name` is its title and decides its language. */
   async open(kind: string, argument: string, name: string): Promise<void> {
     const uri = vscode.Uri.from({ scheme: SCHEME, authority: kind, path: `/${name}`, query: argument });

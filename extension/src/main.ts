@@ -5,12 +5,15 @@ import { Accounts } from "./accounts";
 import { NoServer, Server, explainNoServer } from "./client";
 import { build } from "./commands/build";
 import { connect as connectRegistry } from "./commands/connect";
+import * as files from "./commands/containerFiles";
 import * as containers from "./commands/containers";
 import * as images from "./commands/images";
 import { pull, pullAll } from "./commands/pull";
 import { push } from "./commands/push";
 import * as registries from "./commands/registries";
+import { restore } from "./commands/sessions";
 import * as system from "./commands/system";
+import { ContainerFiles } from "./containerFiles";
 import type { Ctx } from "./ctx";
 import { Documents } from "./documents";
 import { showError } from "./rpc";
@@ -19,6 +22,7 @@ import { ContainersView } from "./views/containers";
 import { ImagesView } from "./views/images";
 import { connect } from "./views/refresh";
 import { RegistriesView } from "./views/registries";
+import { Stats } from "./views/stats";
 
 type Command = (...args: unknown[]) => unknown;
 
@@ -38,8 +42,29 @@ function commands(ctx: Ctx): { trusted: Record<string, Command>; always: Record<
       "orlop.image.pullAll": (node) => pullAll(ctx, node),
       "orlop.image.save": (node) => images.save(ctx, node),
       "orlop.image.remove": (node, nodes) => images.remove(ctx, node, nodes),
-      "orlop.container.inspect": (node) => containers.inspect(ctx, node),
+      "orlop.container.start": (node, nodes) => containers.start(ctx, node, nodes),
       "orlop.container.stop": (node, nodes) => containers.stop(ctx, node, nodes),
+      "orlop.container.restart": (node, nodes) => containers.restart(ctx, node, nodes),
+      "orlop.container.pause": (node, nodes) => containers.pause(ctx, node, nodes),
+      "orlop.container.unpause": (node, nodes) => containers.unpause(ctx, node, nodes),
+      "orlop.container.attachShell": (node) => containers.attachShell(ctx, node),
+      "orlop.container.attach": (node) => containers.attach(ctx, node),
+      "orlop.container.logs": (node) => containers.logs(ctx, node),
+      "orlop.container.openInBrowser": (node) => containers.openInBrowser(ctx, node),
+      "orlop.container.inspect": (node) => containers.inspect(ctx, node),
+      "orlop.container.stats": (node) => containers.stats(ctx, node),
+      "orlop.container.commit": (node) => containers.commit(ctx, node),
+      "orlop.container.rename": (node) => containers.rename(ctx, node),
+      "orlop.container.prune": () => containers.prune(ctx),
+      "orlop.container.showFiles": (node) => files.showFiles(ctx, node),
+      "orlop.container.showChanges": (node) => files.showChanges(ctx, node),
+      "orlop.container.openChange": (node) => files.openChange(node),
+      "orlop.container.newFile": (node) => files.newFile(ctx, node),
+      "orlop.container.newFolder": (node) => files.newFolder(ctx, node),
+      "orlop.container.renameFile": (node) => files.renameFile(ctx, node),
+      "orlop.container.deleteFile": (node) => files.deleteFile(ctx, node),
+      "orlop.container.download": (node) => files.download(ctx, node),
+      "orlop.container.upload": (node) => files.upload(ctx, node),
       "orlop.container.kill": (node, nodes) => containers.kill(ctx, node, nodes),
       "orlop.container.remove": (node, nodes) => containers.remove(ctx, node, nodes),
       "orlop.registry.pull": (node) => pull(ctx, node),
@@ -70,8 +95,11 @@ function commands(ctx: Ctx): { trusted: Record<string, Command>; always: Record<
       "orlop.registry.refresh": (node) => {
         registries.refresh(ctx, node);
       },
-      "orlop.container.refresh": () => {
-        ctx.containers.refresh();
+      "orlop.container.copyName": containers.copyName,
+      "orlop.container.copyId": containers.copyId,
+      "orlop.container.copyPath": files.copyPath,
+      "orlop.container.refresh": (node) => {
+        files.refresh(ctx, node);
       },
       "orlop.log.show": () => {
         ctx.log.show();
@@ -112,6 +140,7 @@ export function activate(extension: vscode.ExtensionContext): void {
   const imagesView = new ImagesView(extension.globalState, transfers, () => ctx);
   const containersView = new ContainersView(() => ctx);
   const registriesView = new RegistriesView(() => ctx);
+  const stats = new Stats(() => ctx);
   const ctx: Ctx = {
     extension,
     log,
@@ -121,6 +150,7 @@ export function activate(extension: vscode.ExtensionContext): void {
     images: imagesView,
     containers: containersView,
     registries: registriesView,
+    stats,
     accounts,
     transfers,
   };
@@ -132,6 +162,8 @@ export function activate(extension: vscode.ExtensionContext): void {
     imagesView,
     containersView,
     registriesView,
+    stats,
+    new ContainerFiles(() => ctx),
     accounts,
     transfers,
     connect(current, { images: imagesView, containers: containersView }, [registriesView]),
@@ -146,7 +178,7 @@ export function activate(extension: vscode.ExtensionContext): void {
     vscode.workspace.onDidGrantWorkspaceTrust(() => void system.greet(ctx)),
   );
   system.registerDocuments(ctx);
-  if (vscode.workspace.isTrusted) void system.greet(ctx);
+  if (vscode.workspace.isTrusted) void system.greet(ctx).then(() => restore(ctx));
 }
 
 export async function deactivate(): Promise<void> {

@@ -20,6 +20,9 @@ const MOST_COLUMNS = 40;
 /** What is over sooner shows no progress: it would only flash, and count among the three messages that VS Code shows in 800 ms. */
 const PROGRESS_DELAY_MS = 400;
 
+/** The kind of a failure whose reason is that the server is gone; another one is there in a moment. */
+export const SERVER_ENDED = "server-ended";
+
 let tokens = 0;
 
 /** A token for a stream or for progress; unique in this window. */
@@ -188,7 +191,9 @@ export function asFailure(error: unknown): Failure {
   if (error instanceof ResponseError) {
     const data = (error as ResponseError<Partial<ErrorData> | undefined>).data;
     if (error.code === ErrorCodes.PendingResponseRejected) {
-      return new Failure(vscode.l10n.t("Orlop's server ended while it was at work; try again."));
+      return new Failure(vscode.l10n.t("Orlop's server ended while it was at work; try again."), {
+        kind: SERVER_ENDED,
+      });
     }
     if (error.code === LSPErrorCodes.RequestCancelled) return new Failure("cancelled", { kind: "cancelled" });
     return new Failure(error.message, data ?? {});
@@ -215,7 +220,7 @@ function helpfulButtons(failure: Failure, alone: boolean): Button[] {
   if (failure.kind === "unavailable" && offered.length === 0) {
     offered.push(button(vscode.l10n.t("Check This Computer"), "orlop.system.doctor"));
   }
-  if (failure.kind === "internal" || failure.detail !== null) {
+  if (failure.kind === "internal" || failure.kind === SERVER_ENDED || failure.detail !== null) {
     offered.push(button(vscode.l10n.t("Show Log"), "orlop.log.show"));
   }
   return offered;

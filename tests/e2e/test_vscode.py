@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.mark.vscode
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("scenarios", ["build", "images", "windows", "registries"])
+@pytest.mark.parametrize("scenarios", ["build", "images", "containers", "windows", "registries"])
 def test_a_real_editor_does_what_a_person_asks(scenarios: str) -> None:
     if shutil.which("npm") is None:
         pytest.skip("npm is missing: neither the extension nor the editor can be made")

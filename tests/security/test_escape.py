@@ -25,9 +25,11 @@ def host(lab: Lab) -> Iterator[Lab]:
     (lab.path / OUTSIDE / "group").write_text("evil:x:4712:\n")
     (lab.path / OUTSIDE / "busybox").write_bytes((lab.base / "bin" / "busybox").read_bytes())
     (lab.path / OUTSIDE / "busybox").chmod(0o755)
-    os.dup2(fd := os.open(lab.upper, os.O_PATH), HELD, inheritable=False)
+    fd = os.open(lab.upper, os.O_PATH)
+    if fd != HELD:
+        os.dup2(fd, HELD, inheritable=False)
+        os.close(fd)
     yield lab
-    os.close(fd)
     os.close(HELD)
 
 

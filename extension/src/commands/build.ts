@@ -15,7 +15,7 @@ import { BuildText } from "../terminal/buildText";
 import type { OutputTerminal } from "../terminal/output";
 import { DOCKERFILE_GLOB, DOCKERFILE_NAME } from "../util/dockerfile";
 import { formatSeconds, sentence } from "../util/format";
-import { run } from "./containers";
+import { run } from "./sessions";
 import { openTerminal, showTerminal, stream } from "./stream";
 
 /** What a person decided; kept for the next build of the same Dockerfile. */

@@ -8,7 +8,7 @@ import { askTag } from "../prompts/tag";
 import { asFailure, call, request, showError, type Failure } from "../rpc";
 import { formatAge, formatSize } from "../util/format";
 import { ImageNode, PullNode, RepositoryNode, group } from "../views/images";
-import { run } from "./containers";
+import { run } from "./sessions";
 
 /** The clicked node, or one that is picked from a list. */
 export async function target(ctx: Ctx, node: unknown): Promise<ImageNode | undefined> {

@@ -6,7 +6,7 @@ import * as proto from "../protocol.gen";
 import { askPull, askRemoteTag } from "../prompts/pull";
 import { familiar } from "../util/reference";
 import { RemoteRepositoryNode, RemoteTagNode } from "../views/registryNodes";
-import { run } from "./containers";
+import { run } from "./sessions";
 import { recovered } from "./push";
 import { carryOut } from "./transfer";
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +33,10 @@ from orlop.store.images import Image
 from orlop.store.store import Store
 
 if TYPE_CHECKING:
+    from orlop.engine.containerwatch import ContainerWatch
     from orlop.engine.copies import Copies
+    from orlop.engine.files import Files
+    from orlop.engine.following import Turn
     from orlop.engine.volumes import Volumes
 
 # Somebody may still be asking how a container ended that went with its end.
@@ -182,12 +185,12 @@ class Containers:
         )
         self._store.journal.bump(("containers",))
 
-    def prune(self, job: Job) -> tuple[str, ...]:
-        """Remove every container that does not run; their IDs."""
+    def prune(self, job: Job, only: Sequence[str] | None = None) -> tuple[str, ...]:
+        """Remove every container that does not run, or of these IDs those that do not; the IDs of what went."""
         self.tidy(job, patience=PRUNE_PATIENCE)
         gone = []
         for each in self.manager.list():
-            if not each.alive:
+            if not each.alive and (only is None or each.id in only):
                 with contextlib.suppress(errors.ContainerNotFound, errors.Conflict):
                     gone.append(self.remove(each.id, job).id)
         return tuple(gone)
@@ -237,6 +240,20 @@ class Containers:
         """What it wrote."""
         return self.manager.logs(name, job, tail=tail, since=since, follow=follow)
 
+    def follow(
+        self, name: str, job: Job, told: Callable[[Turn], None], *, tail: int | None = None
+    ) -> Iterator[LogLine]:
+        """What it writes in this and all later runs, until it is removed; `told` hears when a run begins or ends."""
+        from orlop.engine import following  # noqa: PLC0415
+
+        return following.follow(self.manager, name, job, tail=tail, told=told)
+
+    def watch(self, listener: Callable[[tuple[Container, ...]], None]) -> ContainerWatch:
+        """Call `listener` whenever containers changed by themselves or by others, with those that ended."""
+        from orlop.engine.containerwatch import ContainerWatch  # noqa: PLC0415
+
+        return ContainerWatch(self._store.root / "containers", listener)
+
     def list(self, *, every: bool = False, filters: Sequence[tuple[str, str]] = ()) -> tuple[Container, ...]:
         """Running ones, or all, that fit Docker's filters; newest first. A filter by status asks for all."""
         wanted = every or any(kind in ("status", "exited") for kind, _ in filters)
@@ -271,6 +288,13 @@ class Containers:
     def networks(self) -> Networks:
         """Networks."""
         return Networks(self._store.journal, lambda: self.manager)
+
+    @cached_property
+    def files(self) -> Files:
+        """Single files of containers."""
+        from orlop.engine.files import Files  # noqa: PLC0415
+
+        return Files(self._workshop, self.manager)
 
     @cached_property
     def copies(self) -> Copies:

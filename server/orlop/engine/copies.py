@@ -89,7 +89,7 @@ class Copies:
         """Write the file system of a container, without its volumes, to `out` as a tar."""
         found = self._manager.inspect(name)
         with self._manager.locked(found.id, job):
-            place = {**_layers(found, writing=False), "mounts": []}
+            place = {**layers(found, writing=False), "mounts": []}
             self._run_pack(place, (), "/", lambda _: ".", lambda source: _carry(source, out, job), False, job)
 
     def changes(self, name: str, job: Job) -> tuple[tuple[str, str], ...]:
@@ -164,21 +164,33 @@ class Copies:
             feeder.join()
         feeder.check()
 
-    @contextlib.contextmanager
-    def _open(self, found: Container, *, writing: bool, job: Job) -> Iterator[tuple[dict[str, Any], tuple[int, ...]]]:
-        """How a task gets at the files; a container that does not run is kept from starting meanwhile."""
-        with self._manager.locked(found.id, job) as current:
-            if current.pid is None:
-                yield _layers(current, writing=writing), ()
-                return
-            fd = self._manager.root(current)
-        try:
-            yield {}, (fd,)
-        finally:
-            os.close(fd)
+    def _open(
+        self, found: Container, *, writing: bool, job: Job
+    ) -> contextlib.AbstractContextManager[tuple[dict[str, Any], tuple[int, ...]]]:
+        return opened(self._manager, found, writing=writing, job=job)
 
 
-def _layers(found: Container, *, writing: bool) -> dict[str, Any]:
+@contextlib.contextmanager
+def opened(
+    manager: Manager, found: Container, *, writing: bool, job: Job
+) -> Iterator[tuple[dict[str, Any], tuple[int, ...]]]:
+    """How a task gets at a container's files: (place, descriptors) of `rootfs.visiting`.
+
+    A container that does not run is kept from starting meanwhile.
+    """
+    with manager.locked(found.id, job) as current:
+        if current.pid is None:
+            yield layers(current, writing=writing), ()
+            return
+        fd = manager.root(current)
+    try:
+        yield {}, (fd,)
+    finally:
+        os.close(fd)
+
+
+def layers(found: Container, *, writing: bool) -> dict[str, Any]:
+    """The place (`rootfs.visiting`) of a container that does not run."""
     spec = found.spec.to_json()
     rootfs = spec["rootfs"]
     upper = rootfs["upper"]

@@ -17,8 +17,21 @@ class ContainerListParams:
 
 
 @attrs.frozen(kw_only=True)
+class ContainerPort:
+    """A published port; `host` is "" for every address of this host."""
+
+    host: str
+    host_port: int
+    container_port: int
+    protocol: Literal["tcp", "udp"]
+
+
+@attrs.frozen(kw_only=True)
 class ContainerSummary:
-    """One container; times are RFC 3339. `health` is null when nothing checks it."""
+    """One container; times are RFC 3339, `started` and `finished` those of the last run.
+
+    `health` is null when nothing checks it.
+    """
 
     id: str
     name: str
@@ -26,9 +39,16 @@ class ContainerSummary:
     image_id: str
     command: str
     created: str
+    started: str | None
+    finished: str | None
     state: Literal["created", "running", "paused", "restarting", "exited", "dead"]
     status: str
     exit_code: int | None
+    ports: list[ContainerPort]
+    labels: dict[str, str]
+    tty: bool
+    interactive: bool
+    auto_remove: bool
     health: Literal["starting", "healthy", "unhealthy"] | None
 
 
@@ -176,50 +196,55 @@ class ContainerDiffResult:
 
 
 @attrs.frozen(kw_only=True)
-class SessionOpened:
-    """First event of a session: which container it is attached to."""
+class ContainerRenameParams:
+    """Give a container another name."""
 
-    kind: Literal["opened"] = "opened"
-    id: str
+    container: str
     name: str
 
 
 @attrs.frozen(kw_only=True)
-class SessionOutput:
-    """Decoded text from the container."""
+class ContainerPruneParams:
+    """Remove the containers that do not run; with `dry_run` only tell which, `only` limits it to these IDs."""
 
-    kind: Literal["output"] = "output"
-    stream: Literal["stdout", "stderr"]
-    text: str
-
-
-SessionEvent = SessionOpened | SessionOutput
+    dry_run: bool = False
+    only: list[str] | None = None
 
 
 @attrs.frozen(kw_only=True)
-class SessionInput:
-    """Keystrokes for the session of that token; `close` ends its standard input."""
+class ContainerPruneResult:
+    """Those that were, or would be, removed."""
 
-    token: Token
-    data: str = ""
-    close: bool = False
+    containers: list[ContainerSummary]
 
 
 @attrs.frozen(kw_only=True)
-class SessionResize:
-    """The terminal's new size in characters."""
+class ContainerStatsParams:
+    """What running containers use, all of them unless some are named: about once a second while any of them runs."""
 
-    token: Token
-    columns: int
-    rows: int
+    containers: list[str] = attrs.field(factory=list)
+    partial_result_token: Token | None = None
 
 
 @attrs.frozen(kw_only=True)
-class StreamAck:
-    """The client has shown this many characters of the stream."""
+class ContainerUse:
+    """One look at one container.
 
-    token: Token
-    characters: int
+    `cpu` is a share of one processor; `limit` is what it may take of memory; sizes in bytes, network and disk since its
+    start.
+    """
+
+    kind: Literal["stats"] = "stats"
+    id: str
+    name: str
+    cpu: float
+    memory: int
+    limit: int
+    received: int
+    sent: int
+    read: int
+    written: int
+    processes: int
 
 
 @attrs.frozen(kw_only=True)

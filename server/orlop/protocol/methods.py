@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import attrs
 
-from orlop.protocol import builds, containers, images, registries, system
+from orlop.protocol import builds, containers, files, images, registries, sessions, system
 from orlop.protocol.common import Empty
 
 Lane = Literal["quick", "long", "stream"]
@@ -72,7 +72,7 @@ CONTAINER_RUN = Request(
     containers.ContainerRunParams,
     containers.ContainerRunResult,
     lane="stream",
-    stream=containers.SessionEvent,
+    stream=sessions.SessionEvent,
 )
 CONTAINER_START = Request("container/start", containers.ContainerStartParams, Empty, lane="long")
 CONTAINER_RESTART = Request("container/restart", containers.ContainerRestartParams, Empty, lane="long")
@@ -85,6 +85,41 @@ CONTAINER_KILL = Request("container/kill", containers.ContainerKillParams, Empty
 CONTAINER_REMOVE = Request(
     "container/remove", containers.ContainerRemoveParams, containers.ContainerRemoveResult, lane="long"
 )
+CONTAINER_PAUSE = Request("container/pause", containers.ContainerNameParams, Empty)
+CONTAINER_UNPAUSE = Request("container/unpause", containers.ContainerNameParams, Empty)
+CONTAINER_RENAME = Request("container/rename", containers.ContainerRenameParams, Empty)
+CONTAINER_PRUNE = Request(
+    "container/prune", containers.ContainerPruneParams, containers.ContainerPruneResult, lane="long"
+)
+CONTAINER_LOGS = Request(
+    "container/logs",
+    sessions.ContainerLogsParams,
+    sessions.SessionResult,
+    lane="stream",
+    stream=sessions.SessionEvent,
+)
+CONTAINER_STATS = Request(
+    "container/stats",
+    containers.ContainerStatsParams,
+    Empty,
+    lane="stream",
+    stream=containers.ContainerUse,
+)
+SESSION_EXEC = Request(
+    "session/exec", sessions.SessionExecParams, sessions.SessionResult, lane="stream", stream=sessions.SessionEvent
+)
+SESSION_ATTACH = Request(
+    "session/attach", sessions.SessionAttachParams, sessions.SessionResult, lane="stream", stream=sessions.SessionEvent
+)
+
+FILE_STAT = Request("file/stat", files.FilePathParams, files.FileStatResult)
+FILE_LIST = Request("file/list", files.FilePathParams, files.FileListResult)
+FILE_READ = Request("file/read", files.FilePathParams, files.FileReadResult, lane="long")
+FILE_WRITE = Request("file/write", files.FileWriteParams, Empty, lane="long")
+FILE_MAKE_DIRECTORY = Request("file/makeDirectory", files.FileMakeDirectoryParams, Empty)
+FILE_REMOVE = Request("file/remove", files.FileRemoveParams, Empty, lane="long")
+FILE_RENAME = Request("file/rename", files.FileRenameParams, Empty)
+FILE_COPY = Request("file/copy", files.FileCopyParams, Empty, lane="long")
 
 REGISTRY_LIST = Request("registry/list", Empty, registries.RegistryListResult)
 REGISTRY_LOGIN = Request("registry/login", registries.RegistryLoginParams, registries.RegistryLoginResult, lane="long")
@@ -119,9 +154,9 @@ REGISTRY_COPY = Request(
     stream=images.TransferEvent,
 )
 
-SESSION_INPUT = Notification("session/input", containers.SessionInput, sender="client")
-SESSION_RESIZE = Notification("session/resize", containers.SessionResize, sender="client")
-STREAM_ACK = Notification("stream/ack", containers.StreamAck, sender="client")
+SESSION_INPUT = Notification("session/input", sessions.SessionInput, sender="client")
+SESSION_RESIZE = Notification("session/resize", sessions.SessionResize, sender="client")
+STREAM_ACK = Notification("stream/ack", sessions.StreamAck, sender="client")
 
 STORE_DID_CHANGE = Notification("store/didChange", system.StoreDidChange, sender="server")
 CONTAINER_DID_EXIT = Notification("container/didExit", containers.ContainerDidExit, sender="server")

@@ -9,7 +9,7 @@ from orlop.archive import apply as applying
 from orlop.archive import diff, removal
 from orlop.archive import pack as packing
 from orlop.archive import unpack as unpacker
-from orlop.rootfs import changes, copying, inspecting, merged, mounting, people, placing, unpacking, visiting
+from orlop.rootfs import changes, copying, files, inspecting, merged, mounting, people, placing, unpacking, visiting
 from orlop.runtime import launch
 from orlop.runtime.init import stubs
 from orlop.runtime.linux import namespaces
@@ -207,6 +207,14 @@ def unpack(params: dict[str, Any], fds: list[int], _: Channel) -> dict[str, Any]
     return {"size": unpacked.size, "entries": unpacked.entries}
 
 
+def file(params: dict[str, Any], fds: list[int], _: Channel) -> dict[str, Any]:
+    """One action of `files` in a container's file system; `fds` may be [root], then the content if there is any."""
+    passed = list(fds)
+    root_fd = passed.pop(0) if params["running"] else None
+    with visiting.visit(params["place"], root_fd) as root:
+        return files.perform(root, params, passed[0] if passed else None)
+
+
 def users(params: dict[str, Any], _: list[int], __: Channel) -> dict[str, Any]:
     """The ids that `user[:group]` stands for in a snapshot of `lowers`, with warnings for unknown names."""
     uid, gid, warnings = people.resolve(merged.View(params["lowers"]).read, params["user"])
@@ -215,7 +223,7 @@ def users(params: dict[str, Any], _: list[int], __: Channel) -> dict[str, Any]:
 
 def leaves_no_trace(task: str, params: dict[str, Any]) -> bool:
     """Whether the process is as it was before the task: it has entered no namespace."""
-    return task not in ("run", "locate", "pack", "unpack") and not any(
+    return task not in ("run", "locate", "pack", "unpack", "file") and not any(
         match.get("unpack") for match in params.get("matches", ())
     )
 
@@ -238,6 +246,7 @@ TASKS: dict[str, Task] = {
     "locate": locate,
     "pack": pack,
     "unpack": unpack,
+    "file": file,
 }
 
 

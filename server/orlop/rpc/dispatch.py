@@ -26,6 +26,8 @@ class Call:
     stream: Stream
     token: CancelToken
     report: Callable[[str], None]
+    leaving: Callable[[], bool] = lambda: False
+    """Whether all work is being cancelled because this server ends, not because somebody asked."""
 
     def job(self, sink: Sink | None = None) -> Job:
         """A job of this call."""
@@ -75,7 +77,7 @@ class Dispatcher:
                 params = wire.structure(raw, row.params)
             except wire.BadParams as error:
                 raise errors.invalid_params(f"bad parameters of {row.name}: {error}") from None
-            call = Call(self._open_stream(params), CancelToken(), self._reporter(params))
+            call = Call(self._open_stream(params), CancelToken(), self._reporter(params), lambda: self._lanes.closing)
             with self._cancellable(params, call.token):
                 try:
                     return await self._lanes.run(row.lane, call.token, lambda: self._work(handler, params, call))

@@ -29,6 +29,7 @@ class Lanes:
         self._tokens: set[CancelToken] = set()
         self._lock = threading.Lock()
         self._idle = threading.Condition(self._lock)
+        self.closing = False
 
     async def run(self, lane: str, token: CancelToken, work: Callable[[], Any]) -> Any:
         """Do `work` in the lane. When this coroutine is cancelled, the token is set and the work winds down first."""
@@ -48,6 +49,7 @@ class Lanes:
     def cancel_all(self, seconds: float) -> bool:
         """Set every token and wait so long at most; tells whether all work has ended."""
         with self._lock:
+            self.closing = True
             tokens = list(self._tokens)
         for token in tokens:
             token.cancel()

@@ -7,16 +7,20 @@ import asyncio
 from lsprotocol import types
 
 from orlop.engine.engine import Engine
+from orlop.protocol import containers as containers_wire
 from orlop.protocol import methods, system
 from orlop.rpc.dispatch import Dispatcher
 from orlop.rpc.handlers.builds import BuildHandlers
 from orlop.rpc.handlers.containers import ContainerHandlers
 from orlop.rpc.handlers.documents import DocumentHandlers
+from orlop.rpc.handlers.files import FileHandlers
 from orlop.rpc.handlers.images import ImageHandlers
 from orlop.rpc.handlers.registries import RegistryHandlers
+from orlop.rpc.handlers.sessions import SessionHandlers
 from orlop.rpc.handlers.system import SystemHandlers
 from orlop.rpc.jobs import Lanes
 from orlop.rpc.server import Server
+from orlop.runtime.container import Container
 
 SHUTDOWN_SECONDS = 1.5
 
@@ -26,6 +30,7 @@ def bind_all(dispatcher: Dispatcher, server: Server, engine: Engine, lanes: Lane
     images, builds = ImageHandlers(engine), BuildHandlers(engine)
     registries = RegistryHandlers(engine)
     containers, about = ContainerHandlers(engine), SystemHandlers(engine)
+    sessions, files = SessionHandlers(engine), FileHandlers(engine)
 
     dispatcher.bind(methods.SERVER_INFO, about.info)
     dispatcher.bind(methods.SERVER_USAGE, about.usage)
@@ -56,7 +61,7 @@ def bind_all(dispatcher: Dispatcher, server: Server, engine: Engine, lanes: Lane
     dispatcher.bind(methods.DOCKERFILE_DESCRIBE, builds.describe)
     dispatcher.bind(methods.CONTAINER_LIST, containers.list)
     dispatcher.bind(methods.CONTAINER_INSPECT, containers.inspect)
-    dispatcher.bind(methods.CONTAINER_RUN, containers.run)
+    dispatcher.bind(methods.CONTAINER_RUN, sessions.run)
     dispatcher.bind(methods.CONTAINER_START, containers.start)
     dispatcher.bind(methods.CONTAINER_RESTART, containers.restart)
     dispatcher.bind(methods.CONTAINER_COMMIT, containers.commit)
@@ -64,8 +69,24 @@ def bind_all(dispatcher: Dispatcher, server: Server, engine: Engine, lanes: Lane
     dispatcher.bind(methods.CONTAINER_STOP, containers.stop)
     dispatcher.bind(methods.CONTAINER_KILL, containers.kill)
     dispatcher.bind(methods.CONTAINER_REMOVE, containers.remove)
-    dispatcher.listen(methods.SESSION_INPUT, containers.input)
-    dispatcher.listen(methods.SESSION_RESIZE, containers.resize)
+    dispatcher.bind(methods.CONTAINER_PAUSE, containers.pause)
+    dispatcher.bind(methods.CONTAINER_UNPAUSE, containers.unpause)
+    dispatcher.bind(methods.CONTAINER_RENAME, containers.rename)
+    dispatcher.bind(methods.CONTAINER_PRUNE, containers.prune)
+    dispatcher.bind(methods.CONTAINER_STATS, containers.stats)
+    dispatcher.bind(methods.CONTAINER_LOGS, sessions.logs)
+    dispatcher.bind(methods.SESSION_EXEC, sessions.exec)
+    dispatcher.bind(methods.SESSION_ATTACH, sessions.attach)
+    dispatcher.bind(methods.FILE_STAT, files.stat)
+    dispatcher.bind(methods.FILE_LIST, files.list)
+    dispatcher.bind(methods.FILE_READ, files.read)
+    dispatcher.bind(methods.FILE_WRITE, files.write)
+    dispatcher.bind(methods.FILE_MAKE_DIRECTORY, files.make_directory)
+    dispatcher.bind(methods.FILE_REMOVE, files.remove)
+    dispatcher.bind(methods.FILE_RENAME, files.rename)
+    dispatcher.bind(methods.FILE_COPY, files.copy)
+    dispatcher.listen(methods.SESSION_INPUT, sessions.input)
+    dispatcher.listen(methods.SESSION_RESIZE, sessions.resize)
     dispatcher.listen(methods.STREAM_ACK, lambda params: dispatcher.ack(params.token, params.characters))
 
     DocumentHandlers(server).bind(server.add)
@@ -83,4 +104,12 @@ def _watch(dispatcher: Dispatcher, engine: Engine) -> None:
             methods.STORE_DID_CHANGE, system.StoreDidChange(revision=revision, kinds=["images", "containers"])
         )
 
+    def lived(ended: tuple[Container, ...]) -> None:
+        for each in ended:
+            code = each.exit.code if each.exit is not None else 0
+            dispatcher.notify(methods.CONTAINER_DID_EXIT, containers_wire.ContainerDidExit(id=each.id, exit_code=code))
+        revision = engine.store.journal.revision()
+        dispatcher.notify(methods.STORE_DID_CHANGE, system.StoreDidChange(revision=revision, kinds=["containers"]))
+
     engine.watch(changed)
+    engine.containers.watch(lived)

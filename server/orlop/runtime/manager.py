@@ -209,11 +209,18 @@ class Manager:
         return status
 
     def logs(
-        self, text: str, job: Job, *, tail: int | None = None, since: str = "", follow: bool = False
+        self,
+        text: str,
+        job: Job,
+        *,
+        tail: int | None = None,
+        since: str = "",
+        follow: bool | Callable[[], bool] = False,
     ) -> Iterator[logs.LogLine]:
-        """What a container wrote; with `follow` until it ends."""
+        """What a container wrote; with `follow` until it ends, or as long as that says true."""
         found = self.inspect(text)
-        going = (lambda: container.identity(found.bundle) is not None) if follow else None
+        alive = (lambda: container.identity(found.bundle) is not None) if follow else None
+        going = follow if callable(follow) else alive
         return logs.read(found.bundle, job, tail=tail, since=since, follow=going)
 
     def remove(self, text: str, job: Job, *, force: bool = False) -> Container:

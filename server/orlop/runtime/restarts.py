@@ -70,7 +70,6 @@ def main(params: dict[str, Any]) -> None:
         return
     finally:
         shims.close()
-    state.announce(str(bundle))
 
 
 def _lender(bundles: Bundles, found: Container) -> Container | None:

@@ -132,6 +132,45 @@ class ExecSession:
         if self.terminal is not None:
             console.set_size(self.terminal, columns, rows)
 
+    def output(self, job: Job) -> Iterator[bytes]:
+        """What the program's terminal shows, until the program ends; what it left in the background does not count.
+
+        Raises `Cancelled` when the job is; `wait` tells how the program ended.
+        """
+        assert self.terminal is not None
+        woken, waker = socket.socketpair()
+        forget = job.token.on_cancel(lambda: _shut(waker))
+        poll = select.poll()
+        for fd in (self.terminal, self._channel.fileno(), woken.fileno()):
+            poll.register(fd, select.POLLIN)
+        try:
+            ended = False
+            while True:
+                ready = {fd for fd, _ in poll.poll(0 if ended else None)}
+                job.checkpoint()
+                if self.terminal in ready:
+                    try:
+                        data = os.read(self.terminal, _CHUNK)
+                    except OSError:
+                        return
+                    if not data:
+                        return
+                    yield data
+                elif ended:
+                    return
+                ended = self._channel.fileno() in ready
+        finally:
+            forget()
+            woken.close()
+            waker.close()
+
+    def send(self, data: bytes) -> None:
+        """Type into its terminal; waits while the program does not read."""
+        view = memoryview(data)
+        with contextlib.suppress(OSError):
+            while view and self.terminal is not None:
+                view = view[os.write(self.terminal, view[:_CHUNK]) :]
+
     def signal(self, number: int) -> None:
         """Send the program a signal."""
         with self._lock, contextlib.suppress(OSError):
@@ -173,6 +212,11 @@ def connect(path: str) -> Session:
         connection.close()
         raise
     return Session(connection)
+
+
+def _shut(waker: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        waker.shutdown(socket.SHUT_RDWR)
 
 
 @contextlib.contextmanager

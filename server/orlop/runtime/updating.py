@@ -39,7 +39,6 @@ def update(found: Container, limits: Limits, restart: Restart) -> None:
         state.write(path, {**document, "spec": spec})
     except OSError as error:
         raise errors.from_os(error, f"update {found.name}") from error
-    state.announce(str(found.bundle))
 
 
 def _enforce(found: Container, limits: Limits, changed: list[str]) -> None:

@@ -1,37 +1,32 @@
-"""Handlers of `container/*` and of the terminals attached to them."""
+"""Handlers of `container/*`, but for what needs a terminal (`sessions`)."""
 
 from __future__ import annotations
 
-import codecs
 import json
 import shlex
-import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Literal
 
-from orlop.core import errors
+import attrs
+
 from orlop.core import reference as references
-from orlop.core.job import Job, Note
 from orlop.engine.containers import CommitOptions
-from orlop.engine.creation import RunOptions
 from orlop.engine.engine import Engine
 from orlop.protocol import containers
 from orlop.protocol.common import Empty
 from orlop.rpc.dispatch import Call
 from orlop.runtime.container import Container
-from orlop.runtime.sessions import Session
 
 _KINDS: Mapping[str, Literal["added", "changed", "deleted"]] = {"A": "added", "C": "changed", "D": "deleted"}
+_STATS_SECONDS = 0.5
 
 
 class ContainerHandlers:
-    """Answers about containers; keeps the open sessions by the token of their stream."""
+    """Answers about containers and does things to them."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._sessions: dict[str | int, Session] = {}
-        self._lock = threading.Lock()
 
     def list(self, params: containers.ContainerListParams, _: Call) -> containers.ContainerListResult:
         """Newest first."""
@@ -45,30 +40,6 @@ class ContainerHandlers:
         return containers.ContainerInspectResult(
             id=document["Id"], json=json.dumps(document, indent=4, ensure_ascii=False)
         )
-
-    def run(self, params: containers.ContainerRunParams, call: Call) -> containers.ContainerRunResult:
-        """Create and start; stay with it unless detached. Cancelling stops a container that was to be removed."""
-        job = call.job(lambda event: _tell(event, call))
-        self._engine.image(params.image, params.pull, job)
-        created = self._engine.containers.create(_options(params))
-        size = (params.columns, params.rows) if params.tty else None
-        try:
-            session = self._engine.containers.start(created.id, job, foreground=not params.detach, size=size)
-        except errors.OrlopError:
-            if params.remove:
-                self._engine.containers.remove(created.id, Job(), force=True)
-            raise
-        if session is None:
-            return containers.ContainerRunResult(id=created.id, name=created.name, exit_code=None)
-        call.stream.push(containers.SessionOpened(id=created.id, name=created.name))
-        try:
-            code = self._converse(session, params.partial_result_token, call)
-        except errors.Cancelled:
-            if params.remove:
-                self._engine.containers.remove(created.id, Job(), force=True)
-            raise
-        code = self._engine.containers.finish(created.id, Job(), code)
-        return containers.ContainerRunResult(id=created.id, name=created.name, exit_code=code)
 
     def start(self, params: containers.ContainerStartParams, call: Call) -> Empty:
         """In the background; its output is in its log."""
@@ -118,57 +89,46 @@ class ContainerHandlers:
         ]
         return containers.ContainerRemoveResult(removed=removed)
 
-    def input(self, params: containers.SessionInput) -> None:
-        """Keystrokes; for a session that has ended they go nowhere."""
-        session = self._sessions.get(params.token)
-        if session is not None:
-            if params.data:
-                session.send(params.data.encode("utf-8", "surrogatepass"))
-            if params.close:
-                session.close_stdin()
+    def pause(self, params: containers.ContainerNameParams, call: Call) -> Empty:
+        """Hold still."""
+        self._engine.containers.pause(params.container, call.job())
+        return Empty()
 
-    def resize(self, params: containers.SessionResize) -> None:
-        """Another size."""
-        session = self._sessions.get(params.token)
-        if session is not None:
-            session.resize(params.columns, params.rows)
+    def unpause(self, params: containers.ContainerNameParams, call: Call) -> Empty:
+        """Go on."""
+        self._engine.containers.unpause(params.container, call.job())
+        return Empty()
 
-    def _converse(self, session: Session, token: str | int | None, call: Call) -> int | None:
-        if token is not None:
-            self._sessions[token] = session
-        decoders = {name: codecs.getincrementaldecoder("utf-8")("replace") for name in ("stdout", "stderr")}
-        try:
-            for stream, data in session.output(call.job()):
-                text = decoders[stream].decode(data)
-                if text:
-                    event = containers.SessionOutput(stream="stdout" if stream == "stdout" else "stderr", text=text)
-                    call.stream.push_text(event, len(text), call.token)
-            return session.exit_code
-        finally:
-            session.close()
-            if token is not None:
-                self._sessions.pop(token, None)
+    def rename(self, params: containers.ContainerRenameParams, call: Call) -> Empty:
+        """Another name."""
+        self._engine.containers.rename(params.container, params.name, call.job())
+        return Empty()
 
+    def prune(self, params: containers.ContainerPruneParams, call: Call) -> containers.ContainerPruneResult:
+        """Those that do not run, exactly the ones that were shown when `only` says so."""
+        ended = [each for each in self._engine.containers.list(every=True) if not each.alive]
+        if params.only is not None:
+            ended = [each for each in ended if each.id in params.only]
+        if not params.dry_run:
+            gone = self._engine.containers.prune(call.job(), tuple(each.id for each in ended))
+            ended = [each for each in ended if each.id in gone]
+        return containers.ContainerPruneResult(containers=[_summary(each) for each in ended])
 
-def _options(params: containers.ContainerRunParams) -> RunOptions:
-    return RunOptions(
-        image=params.image,
-        command=tuple(params.command),
-        entrypoint=None if params.entrypoint is None else tuple(params.entrypoint),
-        name=params.name,
-        env=tuple(f"{name}={value}" for name, value in params.env.items()),
-        working_dir=params.working_dir,
-        user=params.user,
-        network=params.network,
-        tty=params.tty,
-        interactive=params.interactive,
-        remove=params.remove,
-    )
-
-
-def _tell(event: Any, call: Call) -> None:
-    if isinstance(event, Note):
-        call.stream.push(containers.SessionOutput(stream="stderr", text=f"{event.message}\r\n"))
+    def stats(self, params: containers.ContainerStatsParams, call: Call) -> Empty:
+        """A look about once a second, as long as one of them runs."""
+        job = call.job()
+        while True:
+            looks = 0
+            for each, used in self._engine.containers.usage(tuple(params.containers), job):
+                if used is not None:
+                    event = containers.ContainerUse(id=each.id, name=each.name, **attrs.asdict(used))
+                    call.stream.push(event)
+                    looks += 1
+            call.stream.flush()
+            if not looks or params.partial_result_token is None:
+                return Empty()
+            call.token.wait(_STATS_SECONDS)
+            job.checkpoint()
 
 
 def _summary(item: Container) -> containers.ContainerSummary:
@@ -186,5 +146,21 @@ def _summary(item: Container) -> containers.ContainerSummary:
         state=item.status,
         status=status,
         exit_code=code,
+        started=_time(item.started),
+        finished=_time(item.finished),
+        ports=[
+            containers.ContainerPort(
+                host=port.host, host_port=port.host_port, container_port=port.container_port, protocol=port.protocol
+            )
+            for port in item.ports
+        ],
+        labels=dict(item.labels),
+        tty=item.spec.tty,
+        interactive=item.spec.stdin_open,
+        auto_remove=item.auto_remove,
         health=health,
     )
+
+
+def _time(seconds: float | None) -> str | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat()

@@ -73,14 +73,11 @@ def _watch(bundle: str, spec: dict[str, Any], init: dict[str, Any], started: flo
             return
         if check[2] != 0 and _paused(bundle, init):
             continue  # held still in the middle of it: that says nothing about its health
-        old = record["status"]
         record = after(record, check, health, started)
         try:
             state.write(f"{bundle}/{state.HEALTH}", record, sync=False)
         except OSError:
             continue  # a full disk, or a container that is being removed
-        if record["status"] != old:
-            state.announce(bundle)
 
 
 def _check(bundle: str, spec: dict[str, Any], init: dict[str, Any], pidfd: int) -> list[Any] | None:

@@ -173,7 +173,6 @@ class _Shim:
         self._clean_up()
         delay = self._end(status)
         os.waitpid(self._pid, 0)
-        state.announce(self._bundle)
         watched = loop.watched()
         loop.finish(status["code"])
         if delay is not None:

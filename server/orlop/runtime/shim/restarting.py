@@ -115,7 +115,6 @@ def give_up(bundle: str, shim: dict[str, Any], reason: str) -> None:
                 settle(bundle, record, f"cannot restart the container: {reason}")
     except OSError:
         return  # it was removed
-    state.announce(bundle)
 
 
 def settle(bundle: str, record: dict[str, Any], error: str) -> None:

@@ -9,7 +9,6 @@ In a container's directory: `config.json` (how it was created), `state.json` (th
 from __future__ import annotations
 
 import os
-import time
 
 from orlop.runtime.linux import leanjson
 
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
 CONFIG, STATE, EXIT, LOG = "config.json", "state.json", "exit.json", "container.log"
 PAUSED, HELD, PORTS, RUN, ADDRESS = "paused.json", "held.json", "ports.json", "run.json", "address"
 RESTART, STOPPED, HEALTH = "restart.json", "stopped.json", "health.json"
-# Beside all containers' directories: written to whenever one of them changes by itself, for those who watch.
-CHANGED = ".changed"
 
 
 def write(path: str, value: dict[str, Any], *, sync: bool = True) -> None:
@@ -49,18 +46,6 @@ def read(path: str) -> dict[str, Any] | None:
     if isinstance(value, dict):
         return value
     raise ValueError(f"{path} holds no object")
-
-
-def announce(bundle: str) -> None:
-    """Tell whoever watches that this container has changed."""
-    try:
-        fd = os.open(f"{bundle.rpartition('/')[0]}/{CHANGED}", os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600)
-        try:
-            os.pwrite(fd, b"%020d\n" % time.time_ns(), 0)
-        finally:
-            os.close(fd)
-    except OSError:
-        return  # only a signal: what counts is in the container's own files
 
 
 def write_own_addresses(bundle: str, hostname: str, addresses: list[str]) -> None:
