@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import attrs
 
@@ -11,6 +12,7 @@ from orlop.runtime import container
 from orlop.runtime.container import Container
 from orlop.runtime.logs import LogLine
 from orlop.runtime.manager import Manager
+from orlop.runtime.shim import state
 
 
 @attrs.frozen
@@ -46,7 +48,7 @@ class _Turns:
             self._told(pending)
         current = container.read(self._bundle)
         if current is None:
-            return False
+            return self._went_with_its_end()
         # By their times, for a whole run may pass between two looks.
         if current.started != self._started:
             self._started = current.started
@@ -54,4 +56,13 @@ class _Turns:
         if current.exit is not None and current.finished != self._finished:
             self._finished = current.finished
             self._pending = Turn(current.exit.code)
+        return True
+
+    def _went_with_its_end(self) -> bool:
+        """Whether an end is still to be told of a container that nobody had a look at in between."""
+        last = container.read(Path(state.gone(str(self._bundle))))
+        if last is None or last.exit is None or last.finished == self._finished:
+            return False
+        self._finished = last.finished
+        self._pending = Turn(last.exit.code)
         return True

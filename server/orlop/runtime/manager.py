@@ -166,7 +166,7 @@ class Manager:
     def kill(self, text: str, signal: str = "SIGKILL") -> None:
         """Send a signal, by name or number, to the first process of a running container.
 
-        One that is to end it ends its restarts as well.
+        One that is to end it ends its restarts as well. After SIGKILL the container has ended when this returns.
         """
         number = signals.number(signal)
         found = self.inspect(text)
@@ -177,6 +177,8 @@ class Manager:
         found = self._running(found.id)
         if not _send_signal(found.bundle, number):
             raise errors.Conflict(f"cannot kill {found.name}: it is not running")
+        if number == signals_module.SIGKILL:
+            self._ended_within(found, PATIENCE, Job())
 
     def stop(self, text: str, job: Job, *, timeout: float | None = None) -> ExitStatus:
         """Ask a container to end by its stop signal, kill it after `timeout` seconds; returns how it ended.
