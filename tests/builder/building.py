@@ -27,7 +27,7 @@ from orlop.rootfs.workshop import Workshop
 from orlop.store.images import Image
 from orlop.store.store import Store
 
-BUSYBOX = Path("/bin/busybox")
+BUSYBOX = Path(shutil.which("busybox") or "/bin/busybox")
 HOST = platform.of_machine(os.uname().machine)
 BASE = reference.parse("base").or_latest()
 _APPLETS = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import shutil
 import subprocess
 import sys
 import threading
@@ -22,7 +23,7 @@ from orlop.rootfs.workshop import Workshop
 from orlop.runtime.spec import ContainerSpec
 from orlop.store.layers import Layer
 
-BUSYBOX = Path("/bin/busybox")
+BUSYBOX = Path(shutil.which("busybox") or "/bin/busybox")
 needs_busybox = pytest.mark.skipif(not BUSYBOX.exists(), reason="needs Debian's busybox-static")
 
 
