@@ -84,6 +84,8 @@ stage.inFolder(
     await page.locator(".tab.active").filter({ hasText: "image ↔ web" }).waitFor();
     await page.mouse.move(800, 350);
     await page.waitForTimeout(1000);
+    await editor.typeInTerminal("clear; ls -l /www\n");
+    await editor.terminalShows(/index\.html\n/);
     await editor.screenshot("containers");
 
     await editor.choose(web, "Commit to Image...");

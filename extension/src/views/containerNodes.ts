@@ -15,7 +15,7 @@ const ICONS: Record<proto.ContainerSummary["state"], [string, string | undefined
   created: ["circle-outline", undefined],
   paused: ["debug-pause", "debugIcon.pauseForeground"],
   restarting: ["debug-restart", "debugIcon.restartForeground"],
-  exited: ["debug-stop", undefined],
+  exited: ["debug-stop", "disabledForeground"],
   dead: ["error", "problemsErrorIcon.foreground"],
 };
 const MOST_CHANGES = 1000;
