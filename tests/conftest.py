@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness import Terminal
+from orlop.runtime import userns
 
 REPOSITORY = Path(__file__).parents[1]
 CACHE = Path(
@@ -25,6 +26,26 @@ ACCOUNT = "orloptest"
 def accounts() -> Sequence[str]:
     """Root tests both halves; an ordinary account tests its own."""
     return ("root", "rootless") if os.geteuid() == 0 else ("rootless",)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """An ordinary user without the packages that root would install runs all that can run without them."""
+    if os.geteuid() == 0:
+        return
+    lacking = {}
+    if userns.for_current_user().kind == "single":
+        lacking["several_ids"] = "needs several ids: the package uidmap, and ranges in /etc/subuid and /etc/subgid"
+    places = f"{os.environ['PATH']}:/usr/sbin:/sbin"
+    if not _any_of(places, "slirp4netns", "pasta") or not _any_of(places, "nft", "iptables"):
+        lacking["network_helper"] = "needs the packages slirp4netns and nftables"
+    for item in items:
+        for name, reason in lacking.items():
+            if item.get_closest_marker(name) is not None:
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def _any_of(places: str, *programs: str) -> bool:
+    return any(shutil.which(program, path=places) for program in programs)
 
 
 @pytest.fixture(scope="session")

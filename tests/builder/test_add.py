@@ -64,6 +64,7 @@ def test_a_directory_is_no_archive(tmp_path: Path) -> None:
     assert not add.is_archive(str(tmp_path), matches[0])
 
 
+@pytest.mark.several_ids
 @pytest.mark.parametrize("compress", [bytes, gzip.compress, bz2.compress, lzma.compress])
 def test_archives_are_unpacked_with_their_owners(lab: Lab, compress: Callable[[bytes], bytes]) -> None:
     (lab.context / "a").write_bytes(compress(packed(f="1", d__g="2")))
@@ -73,6 +74,7 @@ def test_archives_are_unpacked_with_their_owners(lab: Lab, compress: Callable[[b
     assert tree["new/d/g"] == "640 7:8 2"
 
 
+@pytest.mark.several_ids
 def test_archives_and_files_may_be_mixed(lab: Lab) -> None:
     (lab.context / "a.tar").write_bytes(packed(f="1"))
     lab.write({"plain": "p"})
@@ -83,6 +85,7 @@ def test_archives_and_files_may_be_mixed(lab: Lab) -> None:
     assert lab.tree(image, "/c/owned") == {"f": "640 5:6 1"}
 
 
+@pytest.mark.several_ids
 def test_unpacking_follows_directories_that_are_links(lab: Lab) -> None:
     (lab.context / "a.tar").write_bytes(packed(link__f="1", var__run__g="2"))
     image = lab.build("FROM base\nRUN mkdir /real && ln -s /real /link\nADD a.tar /").image

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import time
 
+import pytest
 from building import HOST, Lab, failed
 
 from orlop.builder import events
@@ -132,6 +133,7 @@ def test_copied_files_belong_to_root_and_keep_their_mode(lab: Lab) -> None:
     assert tree["all/d/g"] == "644 0:0 y"
 
 
+@pytest.mark.several_ids
 def test_chown_and_chmod(lab: Lab) -> None:
     lab.write({"f": "x"})
     image = lab.build(
@@ -144,6 +146,7 @@ def test_chown_and_chmod(lab: Lab) -> None:
     assert tree["4"] == "644 0:0 x"
 
 
+@pytest.mark.several_ids
 def test_copying_between_stages_keeps_owners(lab: Lab) -> None:
     text = (
         "FROM base AS one\nRUN mkdir -p /o/s && echo 1 >/o/s/f && chown -R 7:8 /o && chmod 2711 /o/s && ln -s f /o/s/l\n"
@@ -187,6 +190,7 @@ def test_links_of_the_context_are_followed_inside_the_context(lab: Lab) -> None:
     assert tree["3/inner"] == "link f"
 
 
+@pytest.mark.several_ids
 def test_workdir_is_owned_by_the_user_of_the_moment(lab: Lab) -> None:
     image = lab.build("FROM base\nUSER app\nWORKDIR /c/x\nUSER root\nWORKDIR y\nRUN pwd").image
     assert lab.log() == "/c/x/y\n"

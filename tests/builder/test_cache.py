@@ -58,6 +58,7 @@ def test_going_back_finds_the_older_result(lab: Lab) -> None:
     assert results[0][0] == results[2][0]
 
 
+@pytest.mark.several_ids
 @pytest.mark.parametrize(
     ("texts", "expected"),
     [

@@ -78,6 +78,7 @@ def test_hosts_and_name_servers_are_the_sandboxs(lab: Lab) -> None:
     assert lab.log() == "127.0.0.1\tlocalhost buildkitsandbox\n::1\tlocalhost ip6-localhost ip6-loopback\n"
 
 
+@pytest.mark.several_ids
 @pytest.mark.parametrize(
     ("user", "expected"),
     [
@@ -93,11 +94,13 @@ def test_users_are_those_of_the_image(lab: Lab, user: str, expected: str) -> Non
     assert lab.log().strip() == expected
 
 
+@pytest.mark.several_ids
 def test_groups_of_the_user_come_along(lab: Lab) -> None:
     lab.build("FROM base\nUSER app\nRUN id -G")
     assert sorted(lab.log().split()) == ["1001", "50"]
 
 
+@pytest.mark.several_ids
 def test_users_made_by_an_earlier_step_are_known(lab: Lab) -> None:
     lab.build("FROM base\nRUN echo new:x:77:78::/home/new:/bin/sh >>/etc/passwd\nUSER new\nRUN id -u")
     assert lab.log() == "77\n"

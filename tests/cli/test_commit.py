@@ -45,6 +45,7 @@ def layer_of(terminal: Terminal, image: str) -> dict[str, tarfile.TarInfo]:
             return {member.name: member for member in tar}
 
 
+@pytest.mark.several_ids
 def test_the_layer_is_the_change_and_nothing_else(shared_terminal: Terminal, named: str) -> None:
     shared_terminal("run", "--name", named, "--network", "none", "busybox", "sh", "-ec", CHANGES)
     identity = shared_terminal("commit", named).strip()
@@ -98,6 +99,7 @@ def test_a_container_without_changes_gives_no_layer(shared_terminal: Terminal, n
     shared_terminal("rmi", "same:1")
 
 
+@pytest.mark.several_ids
 def test_the_configuration_is_the_containers_with_the_changes(shared_terminal: Terminal, named: str) -> None:
     shared_terminal(
         "run",

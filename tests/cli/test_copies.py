@@ -71,6 +71,7 @@ def sh(terminal: Terminal, name: str, script: str) -> str:
     return said
 
 
+@pytest.mark.several_ids
 def test_diff_tells_what_was_added_changed_and_deleted(shared_terminal: Terminal, made: str) -> None:
     assert shared_terminal("diff", made).splitlines() == [
         "C /bin", "D /bin/true", "A /data", "A /data/link", "A /data/one", "A /data/out", "A /data/sub",
@@ -78,6 +79,7 @@ def test_diff_tells_what_was_added_changed_and_deleted(shared_terminal: Terminal
     ]  # fmt: skip
 
 
+@pytest.mark.several_ids
 def test_files_come_out(shared_terminal: Terminal, made: str, here: Path) -> None:
     run = shared_terminal
     run("cp", f"{made}:/data/one", str(here / "new"))
@@ -125,6 +127,7 @@ def test_an_image_cannot_make_a_copy_write_elsewhere_here(shared_terminal: Termi
     assert os.listdir(here / "victim") == []
 
 
+@pytest.mark.several_ids
 def test_files_go_in(shared_terminal: Terminal, made: str, here: Path) -> None:
     run = shared_terminal
     (here / "dir" / "deep").mkdir(parents=True)
@@ -165,6 +168,7 @@ def test_a_link_in_a_container_does_not_lead_a_copy_out(shared_terminal: Termina
     assert sorted(os.listdir(here)) == ["file"]
 
 
+@pytest.mark.several_ids
 def test_tar_streams_go_both_ways(shared_terminal: Terminal, made: str) -> None:
     data = stream_of(shared_terminal, "cp", f"{made}:/data", "-")
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:
@@ -177,6 +181,7 @@ def test_tar_streams_go_both_ways(shared_terminal: Terminal, made: str) -> None:
     assert "error:" in shared_terminal("cp", "-", f"{made}:/data", stdin=b"no tar" * 500, code=1)
 
 
+@pytest.mark.several_ids
 def test_an_export_is_the_whole_file_system(shared_terminal: Terminal, made: str, here: Path) -> None:
     data = stream_of(shared_terminal, "export", made)
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:

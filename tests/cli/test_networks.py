@@ -15,6 +15,8 @@ import pytest
 
 from harness import Terminal
 
+pytestmark = pytest.mark.network_helper
+
 WEB = "mkdir /w; echo hello >/w/index.html; exec httpd -f -h /w -p 80"
 
 SERVER = """

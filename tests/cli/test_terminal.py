@@ -50,6 +50,7 @@ def test_nothing_runs_again_when_nothing_changed(built: Terminal, context: Path)
     assert first == built("images", "-q", "mobydock/app")
 
 
+@pytest.mark.several_ids
 def test_the_configuration_is_dockers(built: Terminal) -> None:
     config = json.loads(built("inspect", "mobydock/app:1"))[0]["Config"]
     assert (config["User"], config["WorkingDir"], config["Cmd"]) == (

@@ -38,7 +38,17 @@ def of_docker(
     return kept[case.name]
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+# Their files or programs belong to others than root.
+OF_OTHERS = {"user", "workdir-owner", "copy-chown", "copy-from-owner", "add-tar", "metadata-only"}
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, id=case.name, marks=[pytest.mark.several_ids] if case.name in OF_OTHERS else [])
+        for case in CASES
+    ],
+)
 def test_the_image_is_what_buildkit_makes(
     case: Case,
     shared_terminal: Terminal,

@@ -100,6 +100,7 @@ def test_the_layer_is_dockers_entry_by_entry(shared_terminal: Terminal, peer: Do
     assert {name: entry for name, entry in ours.items() if theirs[name] != entry} == {}, theirs
 
 
+@pytest.mark.several_ids
 @pytest.mark.parametrize(
     ("run", "commit"),
     [

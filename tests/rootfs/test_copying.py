@@ -106,6 +106,7 @@ BASE: Tree = {
 }
 
 
+@pytest.mark.several_ids
 @pytest.mark.parametrize(
     ("sources", "destination", "expected"),
     [
@@ -188,6 +189,7 @@ def test_a_circle_of_links_is_an_error(shop: Shop) -> None:
         shop.copy_context([shop.layer(BASE)], ["a.txt"], "/loop", context)
 
 
+@pytest.mark.several_ids
 @pytest.mark.parametrize(
     ("chown", "owner", "warnings"),
     [
@@ -208,6 +210,7 @@ def test_chown_names_are_those_of_the_image(shop: Shop, chown: str, owner: tuple
     assert len(shop.warnings) == warnings
 
 
+@pytest.mark.several_ids
 def test_chown_leaves_the_existing_destination_alone(shop: Shop) -> None:
     context = shop.context(CONTEXT)
     base = shop.layer(BASE)
@@ -216,6 +219,7 @@ def test_chown_leaves_the_existing_destination_alone(shop: Shop) -> None:
     assert (found["data/sub"].uid, found["data/one"].uid) == (9, 9)
 
 
+@pytest.mark.several_ids
 def test_an_id_beyond_the_users_range_is_explained(shop: Shop) -> None:
     if os.geteuid() == 0:
         pytest.skip("root has every id")
@@ -302,6 +306,7 @@ def test_sparse_and_large_files_arrive_whole(shop: Shop) -> None:
     assert found["x/sparse"].data == "\0" * (3 << 20) + "end"
 
 
+@pytest.mark.several_ids
 def test_a_file_of_the_dockerfile_itself(shop: Shop) -> None:
     found = shop.table(shop.copy((), "/x/", inline=[["run.sh", "echo"]], chmod="755", chown="7:8"))
     assert found == {"x": folder(0o755, 7, 8), "x/run.sh": file("echo", 0o755, 7, 8)}
@@ -320,6 +325,7 @@ STAGE: Tree = {
 }
 
 
+@pytest.mark.several_ids
 @pytest.mark.parametrize(
     ("sources", "destination", "expected"),
     [
@@ -424,6 +430,7 @@ def test_an_excluded_directory_comes_back_with_what_is_taken_back(shop: Shop) ->
     assert names(gone) == ["y", "y/current", "y/main"]
 
 
+@pytest.mark.several_ids
 def test_unchanged_files_of_frozen_layers_are_linked_not_copied(shop: Shop) -> None:
     stage = shop.layer({"d": folder(), "d/c.txt": file("c", uid=33)})
     made = shop.copy_from((), [stage], ["d"], "/x")
@@ -453,6 +460,7 @@ def test_one_file_named_by_two_sources_becomes_two(shop: Shop) -> None:
     assert found == {"x": folder(), "x/a": file("same")}
 
 
+@pytest.mark.several_ids
 def test_the_root_of_a_new_layer_looks_like_the_base(shop: Shop) -> None:
     base = shop.layer({".": folder(0o711, 3, 4), "etc": folder()})
     found = shop.table(shop.copy((base,), "/x/", inline=[["f", ""]]))
@@ -466,6 +474,7 @@ def test_a_set_gid_directory_does_not_pass_its_group_on(shop: Shop) -> None:
     assert {(found[name].gid, found[name].mode) for name in ("s/one", "s/sub")} == {(0, 0o644), (0, 0o700)}
 
 
+@pytest.mark.several_ids
 def test_workdir_makes_what_is_missing_for_its_user(shop: Shop) -> None:
     base = shop.base()
     made = shop.step("mkdir", [base], {"path": "/etc/a/b", "user": "app"})
@@ -479,6 +488,7 @@ def test_workdir_makes_what_is_missing_for_its_user(shop: Shop) -> None:
         shop.step("mkdir", [base], {"path": "/etc/passwd", "user": ""})
 
 
+@pytest.mark.several_ids
 @pytest.mark.parametrize("packed", ["plain", "gzip", "xz", "bzip2", "zstd"])
 def test_an_archive_is_unpacked_with_its_owners(shop: Shop, packed: str) -> None:
     raw = archive({"d": folder(0o750, 5, 5), "d/f": file("f", 0o4711, 33, 33), "run/x": file("x"), ".wh.etc": file()})
@@ -495,6 +505,7 @@ def test_an_archive_is_unpacked_with_its_owners(shop: Shop, packed: str) -> None
     assert len(shop.warnings) == 1
 
 
+@pytest.mark.several_ids
 def test_an_archive_among_files_gives_way_and_takes_over_in_order(shop: Shop) -> None:
     context = shop.context({"a.tar": file(), "f": file("file")})
     with open(f"{context}/a.tar", "wb") as out:

@@ -71,6 +71,7 @@ def test_a_compressed_layer_is_known_by_both_digests(shop: Shop, level: int) -> 
     assert receive(shop, packed, described(packed, MediaType.OCI_LAYER_GZIP)) == layer
 
 
+@pytest.mark.several_ids
 def test_owners_are_really_those_of_the_image(shop: Shop) -> None:
     layer = receive(shop, archive(TREE))
     listed = shop.workshop.call("list", {"lowers": [str(shop.store.layers.path(layer.id))], "path": "/"}, shop.job)

@@ -159,6 +159,7 @@ def test_it_comes_back_after_it_was_killed(shop: Shop) -> None:
     assert worker(shop) != first
 
 
+@pytest.mark.several_ids
 def test_a_worker_that_cannot_start_says_why(tmp_path: Path) -> None:
     import attrs
 
@@ -199,6 +200,7 @@ def stuck_apply(shop: Shop, job: Job) -> threading.Thread:
     return thread
 
 
+@pytest.mark.several_ids
 def test_cancel_ends_a_task_at_once_and_leaves_nothing(shop: Shop) -> None:
     pid = worker(shop)
     token = CancelToken()
@@ -267,6 +269,7 @@ def test_a_run_writes_its_layer(shop: Shop, base: Layer) -> None:
     assert made.size == len("hi\n") + found["etc/passwd"].data.__len__()
 
 
+@pytest.mark.several_ids
 def test_a_runs_files_belong_to_its_user(shop: Shop, base: Layer) -> None:
     prepared = shop.step("mkdir", [base], {"path": "/w", "user": "www"})
     read, write = os.pipe2(os.O_CLOEXEC)
@@ -287,6 +290,7 @@ def test_a_runs_files_belong_to_its_user(shop: Shop, base: Layer) -> None:
     assert shop.table(made)["w/mine"].uid == 33
 
 
+@pytest.mark.several_ids
 @pytest.mark.parametrize("user", ["", "www"])
 def test_cancel_ends_a_run_with_all_its_processes(shop: Shop, base: Layer, user: str) -> None:
     pid = worker(shop)
@@ -315,6 +319,7 @@ def test_cancel_ends_a_run_with_all_its_processes(shop: Shop, base: Layer, user:
     assert pending(shop) == []
 
 
+@pytest.mark.several_ids
 @pytest.mark.parametrize("user", ["", "www"])
 def test_killing_the_worker_ends_a_run(shop: Shop, base: Layer, user: str) -> None:
     pid = worker(shop)

@@ -361,6 +361,7 @@ def test_a_container_goes_on_when_its_server_is_killed_and_the_next_one_knows_ev
     play(shared_terminal, returns)
 
 
+@pytest.mark.network_helper
 def test_inspect_tells_what_the_tree_tells(shared_terminal: Terminal) -> None:
     name = fresh("ports")
     shared_terminal("run", "-d", "--name", name, "--label", "a.b=c", "-p", "127.0.0.1::80", "busybox", "sleep", "300")

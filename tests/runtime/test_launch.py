@@ -33,6 +33,7 @@ def test_stdin_is_read_to_its_end(lab: Lab) -> None:
     assert lab.run("cat", stdin="hello\n").out == "hello\n"
 
 
+@pytest.mark.several_ids
 def test_the_environment_is_what_was_given_and_home(lab: Lab) -> None:
     out = lab.run("env", env=("PATH=/bin", "A=1", "B=x=y", "A=2")).out
     assert sorted(out.split()) == ["A=2", "B=x=y", "HOME=/root", "PATH=/bin"]
@@ -111,6 +112,7 @@ def test_system_files_are_masked_and_protected(lab: Lab) -> None:
     assert "can't create /proc/sysrq-trigger" in ended.err
 
 
+@pytest.mark.several_ids
 def test_nothing_of_the_launchers_power_is_left(lab: Lab) -> None:
     status = dict(
         line.split(":\t", 1) for line in lab.run("cat", "/proc/self/status").out.splitlines() if ":\t" in line
@@ -161,6 +163,7 @@ def test_only_the_three_streams_are_open(lab: Lab) -> None:
             os.close(fd)
 
 
+@pytest.mark.several_ids
 def test_a_user_may_reopen_its_own_output(lab: Lab) -> None:
     read, write = os.pipe()
     spec = lab.spec("sh", "-c", "echo again >/dev/stdout", user="node")
@@ -319,6 +322,7 @@ def test_the_network_hook_may_fill_in_inline_files(lab: Lab) -> None:
     os.close(out)
 
 
+@pytest.mark.several_ids
 def test_killing_the_launcher_leaves_nothing(lab: Lab) -> None:
     marker = f"sleep 97531{os.getpid() % 1000}"
     spec = lab.spec("sh", "-c", f"({marker} &); ({marker} &); {marker}", user="node")

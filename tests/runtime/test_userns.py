@@ -26,6 +26,7 @@ def test_root_needs_no_namespace_and_a_user_gets_its_ranges(able: None) -> None:
     assert in_child(lambda: [os.geteuid(), os.getegid(), os.getgroups()])[:2] == [0, 0]
 
 
+@pytest.mark.several_ids
 def test_a_user_without_ranges_gets_its_own_id_alone_and_is_told_why(tmp_path: Path) -> None:
     if os.geteuid() == 0:
         pytest.skip("root needs no ranges; this runs in the ordinary user's round")
@@ -43,6 +44,7 @@ def test_a_user_without_ranges_gets_its_own_id_alone_and_is_told_why(tmp_path: P
     assert os.waitpid(pid, 0)[1] == 0
 
 
+@pytest.mark.several_ids
 def test_several_ranges_by_name_and_number_are_joined(tmp_path: Path) -> None:
     if os.geteuid() == 0:
         pytest.skip("root needs no ranges; this runs in the ordinary user's round")

@@ -33,6 +33,7 @@ def host(lab: Lab) -> Iterator[Lab]:
     os.close(HELD)
 
 
+@pytest.mark.several_ids
 def test_the_first_process_holds_nothing_of_the_host(host: Lab) -> None:
     look = f"""
         for fd in /proc/1/fd/*; do

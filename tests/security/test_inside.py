@@ -129,6 +129,7 @@ def test_nothing_of_the_hosts_tree_is_mounted_inside(lab: Lab) -> None:
     assert str(lab.path) not in out
 
 
+@pytest.mark.several_ids
 def test_groups_keys_and_power_of_the_launcher_are_gone(lab: Lab) -> None:
     spec = lab.spec("cat", "/proc/self/status", "/proc/keys", user="node", masked_paths=())
     out = lab.path / "out"
@@ -212,6 +213,7 @@ def test_no_core_goes_to_a_program_of_the_host(lab: Lab) -> None:
     assert lab.sh("ulimit -Hc").out == "0\n"
 
 
+@pytest.mark.several_ids
 def test_the_way_to_a_container_is_open_to_its_owner_alone(yard: Any) -> None:
     secret = "secret-of-the-container"  # noqa: S105
     yard.start("alone", "while :; do sleep 0.05; done", env=("PATH=/bin", f"WORD={secret}"))

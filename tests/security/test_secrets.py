@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 PLAIN = "while :; do sleep 0.05; done"
 
 
@@ -35,6 +37,7 @@ def test_the_first_process_knows_nothing_of_other_containers(yard: Any) -> None:
     assert sorted(os.listdir(f"/proc/{pid}/fd")) == ["0", "1", "2"]
 
 
+@pytest.mark.several_ids
 def test_the_first_process_shows_neither_variables_nor_paths_of_the_host(yard: Any) -> None:
     look = (
         "cat /proc/1/comm /proc/1/cmdline; echo; cat /proc/1/environ; ls -l /proc/1/exe /proc/1/cwd; ls /proc/1/fd;"
@@ -66,6 +69,7 @@ def test_a_program_that_joins_finds_nothing_but_what_the_container_has(yard: Any
         assert (code, error.partition(": ")[0]) == (125, f"cannot enter the working directory {cwd}")
 
 
+@pytest.mark.several_ids
 def test_who_joins_a_container_cannot_be_looked_into(yard: Any, until: Callable[..., Any]) -> None:
     spy = """
         while :; do for p in /proc/[0-9]*; do
