@@ -97,6 +97,7 @@ def test_files_come_out(shared_terminal: Terminal, made: str, here: Path) -> Non
     assert "it is a file" in run("cp", f"{made}:/data", str(here / "new"), code=1)
 
 
+@pytest.mark.several_ids
 def test_links_are_links_and_never_lead_out_of_the_container(shared_terminal: Terminal, made: str, here: Path) -> None:
     run = shared_terminal
     run("cp", f"{made}:/data/link", str(here))

@@ -34,6 +34,7 @@ def built(shared_terminal: Terminal, context: Path) -> Terminal:
     return shared_terminal
 
 
+@pytest.mark.several_ids
 def test_a_built_image_is_listed_explained_and_runs(built: Terminal) -> None:
     assert "mobydock/app" in built("images")
     history = built("history", "mobydock/app:1", "--no-trunc")
@@ -43,6 +44,7 @@ def test_a_built_image_is_listed_explained_and_runs(built: Terminal) -> None:
     assert "33\n" == built("run", "--rm", "mobydock/app:1", "id", "-u")
 
 
+@pytest.mark.several_ids
 def test_nothing_runs_again_when_nothing_changed(built: Terminal, context: Path) -> None:
     first = built("images", "-q", "mobydock/app")
     again = built("build", "--progress", "plain", "-t", "mobydock/app:1", str(context))

@@ -213,6 +213,7 @@ def test_a_flood_waits_for_the_reader_and_the_keyboard_does_not_wait(shared_term
     play(shared_terminal, scene)
 
 
+@pytest.mark.several_ids
 @pytest.mark.parametrize("state", ["running", "stopped"])
 def test_files_are_read_and_written_whether_it_runs_or_not(
     shared_terminal: Terminal, context: Path, state: str

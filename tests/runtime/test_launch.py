@@ -48,6 +48,7 @@ def test_the_working_directory_is_made_and_entered(lab: Lab) -> None:
     assert (refused.code, refused.error) == (125, "cannot enter the working directory /etc/passwd: not a directory")
 
 
+@pytest.mark.several_ids
 @pytest.mark.parametrize(
     ("user", "expected"),
     [
