@@ -20,7 +20,7 @@ KINDS: Sequence[Sequence[str]] = (
     ("-p", "127.0.0.1::80"),
     ("--memory", "64m", "--pids-limit", "50", "-v", "/data"),
     ("--rm", "-p", "80/udp", "--cpus", "0.5"),
-    ("--network", "none", "--tmpfs", "/made/up"),
+    ("--network", "none", "--tmpfs", "/made/up", "--init"),
 )
 HELPERS = ("orlop-shim", "orlop-zygote", "orlop-proxy", "slirp4netns")
 
