@@ -143,6 +143,12 @@ stage.inFolder(
     await editor.openView("Containers");
     await row.waitFor();
     await editor.command("Terminal: Focus Terminal");
+    // Where the window has opened a shell before the log came back, both are listed.
+    await editor.until(async () => {
+      const tab = editor.page.locator(".terminal-tabs-entry").filter({ hasText: "(log)" });
+      if ((await tab.count()) > 0) await tab.first().click({ timeout: 2000 });
+      return /tick \d+\n/.test(await editor.terminal());
+    }, "the log of before");
     stage.server.orlop("exec", name, "touch", "/stop");
     await editor.terminalShows(/last words\n[^]*exit code 6/);
     await row.waitFor({ state: "detached" });
