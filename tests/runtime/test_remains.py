@@ -8,15 +8,12 @@ import time
 from pathlib import Path
 
 from containers import PATH, in_child
+from places import IMAGE, Place, until
 
 from orlop.core.job import Job
 from orlop.runtime.linux import syscalls
 from orlop.runtime.shim import state
 from orlop.runtime.spec import ContainerSpec, Rootfs
-from runtime import test_manager
-from runtime.test_manager import IMAGE, Place, until
-
-place = test_manager.place
 
 
 def test_a_program_that_nobody_was_told_of_ends_with_the_next_look(place: Place) -> None:
